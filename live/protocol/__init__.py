@@ -1,0 +1,38 @@
+"""The Centrifuge client protocol, JSON flavour, without I/O: bytes to commands, replies and pushes to bytes.
+
+`commands` reads what a client sends, `replies` writes what it is told, `session` knows which command may come when.
+Nothing here knows sockets, event loops, users or channels' rules (client-protocol §1, §2).
+"""
+
+from live.protocol import replies
+from live.protocol.commands import (
+    Command,
+    Connect,
+    Malformed,
+    Method,
+    Pong,
+    Publish,
+    Subscribe,
+    Unavailable,
+    Unsubscribe,
+    decode,
+)
+from live.protocol.json import dump_json, load_json
+from live.protocol.session import Session
+
+__all__ = [
+    "Command",
+    "Connect",
+    "Malformed",
+    "Method",
+    "Pong",
+    "Publish",
+    "Session",
+    "Subscribe",
+    "Unavailable",
+    "Unsubscribe",
+    "decode",
+    "dump_json",
+    "load_json",
+    "replies",
+]

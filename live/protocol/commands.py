@@ -1,0 +1,176 @@
+"""What a client sends: one WebSocket message is one or more commands, one JSON object a line.
+
+`decode` never raises: what is wrong with a message becomes a `Malformed` in its place, so that the commands before it
+are answered first, as a client that pipelines expects (client-protocol §1.2, §1.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from live.exceptions import BadData, DisconnectCode
+from live.protocol.json import load_json
+
+MAX_ID = 2**32 - 1
+
+
+class Method(StrEnum):
+    """The names of commands, in the order in which the server looks for them."""
+
+    CONNECT = "connect"
+    SUBSCRIBE = "subscribe"
+    UNSUBSCRIBE = "unsubscribe"
+    PUBLISH = "publish"
+    PRESENCE = "presence"
+    PRESENCE_STATS = "presence_stats"
+    HISTORY = "history"
+    RPC = "rpc"
+    SEND = "send"
+    REFRESH = "refresh"
+    SUB_REFRESH = "sub_refresh"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command with the id its reply will carry."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Connect(Command):
+    """The first command of every connection; `name` and `version` tell which client library speaks."""
+
+    name: str = ""
+    version: str = ""
+    token: str = ""
+    data: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe(Command):
+    """Asks for the publications of `channel`; `data` is handed to its handler."""
+
+    channel: str
+    data: Any = None
+    type: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribe(Command):
+    """Ends the subscription of `channel`."""
+
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Publish(Command):
+    """Offers `data` to `channel`; `has_data` tells a null from nothing."""
+
+    channel: str
+    data: Any = None
+    has_data: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable(Command):
+    """A command of the protocol that this server does not offer; `method` says which."""
+
+    method: Method
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The answer to a ping: the bare object ``{}``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A violation of the protocol: the connection ends with `code` and `reason`."""
+
+    reason: str
+    code: DisconnectCode = DisconnectCode.BAD_REQUEST
+
+
+_FIELD_TYPES = {"token": str, "name": str, "version": str, "channel": str, "type": int}
+"""Fields whose type is checked; the value `null` counts as absent, as everywhere in this protocol."""
+
+
+class _WrongFieldError(Exception):
+    pass
+
+
+def _take(method: Method, body: dict[str, Any], field: str, default: Any) -> Any:
+    value = body.get(field)
+    if value is None:
+        return default
+    wanted = _FIELD_TYPES[field]
+    if not isinstance(value, wanted) or isinstance(value, bool):
+        raise _WrongFieldError(f"{method}: {field} must be a {'text' if wanted is str else 'number'}")
+    return value
+
+
+def _command(method: Method, command_id: int, body: dict[str, Any]) -> Command:
+    match method:
+        case Method.CONNECT:
+            texts = {name: _take(method, body, name, "") for name in ("name", "version", "token")}
+            return Connect(command_id, data=body.get("data"), **texts)
+        case Method.SUBSCRIBE:
+            channel = _take(method, body, "channel", "")
+            return Subscribe(command_id, channel, body.get("data"), _take(method, body, "type", 0))
+        case Method.UNSUBSCRIBE:
+            return Unsubscribe(command_id, _take(method, body, "channel", ""))
+        case Method.PUBLISH:
+            channel = _take(method, body, "channel", "")
+            return Publish(command_id, channel, body.get("data"), "data" in body)
+        case _:
+            return Unavailable(command_id, method)
+
+
+def _decode_line(line: str) -> Command | Pong | Malformed:
+    try:
+        value = load_json(line)
+    except BadData:
+        return Malformed("invalid json")
+    if not isinstance(value, dict):
+        return Malformed("a command is a JSON object")
+    if not value:
+        return Pong()
+    command_id = value.get("id") or 0
+    if not isinstance(command_id, int) or isinstance(command_id, bool) or not 0 <= command_id <= MAX_ID:
+        return Malformed("id must be a whole number from 1 to 4294967295")
+    method = next((name for name in Method if value.get(name) is not None), None)
+    if method is None:
+        return Malformed("unknown command")
+    if not command_id and method is not Method.SEND:
+        return Malformed("id missing")
+    body = value[method]
+    if not isinstance(body, dict):
+        return Malformed(f"{method} must be an object")
+    try:
+        return _command(method, command_id, body)
+    except _WrongFieldError as error:
+        return Malformed(str(error))
+
+
+def decode(message: str | bytes) -> Iterator[Command | Pong | Malformed]:
+    """The commands in one WebSocket message, in order; stops after the first `Malformed`.
+
+    A text message is JSON objects joined by newlines, one trailing newline is tolerated. A binary message belongs to
+    the protobuf flavour, which is not spoken here.
+    """
+    if isinstance(message, (bytes, bytearray)):
+        yield Malformed("binary message", DisconnectCode.INAPPROPRIATE_PROTOCOL)
+        return
+    text = message.removesuffix("\n")
+    if not text.strip():
+        yield Malformed("empty message")
+        return
+    for line in text.split("\n"):
+        command = _decode_line(line)
+        yield command
+        if isinstance(command, Malformed):
+            return

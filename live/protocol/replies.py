@@ -1,0 +1,95 @@
+"""What a client is told: replies, errors and pushes as bytes of one JSON object each, without a newline.
+
+Payloads (`data`, `info`) come in as JSON bytes and are embedded as they are: they were encoded once, where they
+entered. Fields with their zero value are left out, except those that clients read unguarded (client-protocol §2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from live.exceptions import DisconnectCode, LiveError, UnsubscribeCode
+from live.protocol.json import dump_json
+
+PING = b"{}"
+"""A ping of the server; a client answers with the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribeResult:
+    """What a subscriber is told at the start: position where the channel keeps history, initial data if there is some.
+
+    `data` is JSON bytes. The position is told without ``recoverable``: clients keep it only where they may ask for it.
+    """
+
+    data: bytes | None = None
+    offset: int = 0
+    epoch: str = ""
+
+
+def connect_reply(command_id: int, *, client: str, version: str, ping: int, pong: bool) -> bytes:
+    """The answer to connect: the id of this client, and how often it is pinged (seconds, 0: never)."""
+    result: dict[str, object] = {"client": client, "version": version}
+    if ping:
+        result["ping"] = ping
+        if pong:
+            result["pong"] = True
+    return dump_json({"id": command_id, "connect": result})
+
+
+def subscribe_reply(command_id: int, result: SubscribeResult) -> bytes:
+    """The answer to subscribe."""
+    parts = []
+    if result.epoch:
+        parts.append(b'"epoch":' + dump_json(result.epoch))
+    if result.offset:
+        parts.append(b'"offset":%d' % result.offset)
+    if result.data is not None:
+        parts.append(b'"data":' + result.data)
+    return b'{"id":%d,"subscribe":{%s}}' % (command_id, b",".join(parts))
+
+
+def empty_reply(command_id: int, method: str) -> bytes:
+    """The answer to a command whose success has nothing to say; the empty object is still needed."""
+    return b'{"id":%d,"%s":{}}' % (command_id, method.encode())
+
+
+def error_reply(command_id: int, error: LiveError) -> bytes:
+    """The answer to a command that failed."""
+    body: dict[str, object] = {"code": int(error.code), "message": error.message}
+    if error.temporary:
+        body["temporary"] = True
+    return dump_json({"id": command_id, "error": body})
+
+
+def client_info(user: str, client: str) -> bytes:
+    """Who published: `user` is the user's id ("" for an anonymous one), `client` the connection's."""
+    return dump_json({"user": user, "client": client})
+
+
+def publication_push(
+    channel: str, data: bytes, *, offset: int = 0, epoch: str = "", info: bytes | None = None
+) -> bytes:
+    """A publication on its way to a subscriber.
+
+    `epoch` is told with offset 1 only, so that whoever subscribed to an empty channel learns it (§2.7).
+    """
+    parts = [b'"data":' + data]
+    if info is not None:
+        parts.append(b'"info":' + info)
+    if offset:
+        parts.append(b'"offset":%d' % offset)
+        if offset == 1 and epoch:
+            parts.append(b'"epoch":' + dump_json(epoch))
+    # A channel's characters need no escaping (live.channel).
+    return b'{"push":{"channel":"%s","pub":{%s}}}' % (channel.encode(), b",".join(parts))
+
+
+def unsubscribe_push(channel: str, code: UnsubscribeCode, reason: str) -> bytes:
+    """The server ends a subscription; from code 2500 on the client subscribes again by itself."""
+    return dump_json({"push": {"channel": channel, "unsubscribe": {"code": int(code), "reason": reason}}})
+
+
+def disconnect_push(code: DisconnectCode, reason: str) -> bytes:
+    """The server is about to close; sent before the close frame, whose reason daphne drops (§0.1)."""
+    return dump_json({"push": {"disconnect": {"code": int(code), "reason": reason}}})
