@@ -1,0 +1,19 @@
+"""Data frames and how lines of Influx line protocol become them. Pure: no Django, no I/O."""
+
+from live.frames.convert import DEFAULT_FORMAT, FORMATS, frames_from_lines
+from live.frames.frame import EncodedFrame, Field, Frame, Kind
+from live.frames.influx import InvalidLineProtocol, Line, LineError, parse_lines
+
+__all__ = [
+    "DEFAULT_FORMAT",
+    "FORMATS",
+    "EncodedFrame",
+    "Field",
+    "Frame",
+    "InvalidLineProtocol",
+    "Kind",
+    "Line",
+    "LineError",
+    "frames_from_lines",
+    "parse_lines",
+]
