@@ -1,0 +1,176 @@
+"""The store of a site with one process: dictionaries under a lock, bounded by count and by time."""
+
+from __future__ import annotations
+
+import secrets
+import string
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from live.channel import Channel
+from live.store.base import ActiveChannel, ChannelOptions, ChannelState, Position, Publication, Store
+
+_MINUTE = 60
+
+
+def new_epoch() -> str:
+    """A name for one life of a stream."""
+    return "".join(secrets.choice(string.ascii_letters) for _ in range(8))
+
+
+class MinuteRate:
+    """Counts events of the last 60 seconds in a ring of one slot a second."""
+
+    __slots__ = ("_counts", "_seconds")
+
+    def __init__(self) -> None:
+        self._counts = [0] * _MINUTE
+        self._seconds = [-_MINUTE] * _MINUTE
+
+    def add(self, now: float) -> None:
+        """One event happened at `now` (seconds)."""
+        second = int(now)
+        slot = second % _MINUTE
+        if self._seconds[slot] != second:
+            self._seconds[slot] = second
+            self._counts[slot] = 0
+        self._counts[slot] += 1
+
+    def total(self, now: float) -> int:
+        """Events of the 60 seconds before `now`."""
+        oldest = int(now) - _MINUTE
+        return sum(n for second, n in zip(self._seconds, self._counts, strict=True) if second > oldest)
+
+
+@dataclass(slots=True)
+class _Stream:
+    """What is kept for one channel."""
+
+    epoch: str
+    offset: int = 0
+    publications: deque[tuple[float, Publication]] = field(default_factory=deque)
+    history_ttl: float = 0.0
+    last: bytes | None = None
+    schema: bytes | None = None
+    rate: MinuteRate = field(default_factory=MinuteRate)
+    touched: float = 0.0
+
+    def trim(self, now: float) -> None:
+        """Drops publications past their time."""
+        while self.publications and self.publications[0][0] + self.history_ttl <= now:
+            self.publications.popleft()
+
+
+class MemoryStore(Store):
+    """Keeps at most `max_channels` channels, each for `ttl` seconds after its last publication.
+
+    The channel idle the longest goes first; its stream gets a new epoch if it comes back. Locked, not bound to an
+    event loop: a process that publishes from threads and one that serves use it alike. `clock` gives seconds.
+    """
+
+    shared = False
+
+    def __init__(self, *, max_channels: int, ttl: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._max_channels = max_channels
+        self._ttl = ttl
+        self._clock = clock
+        self._lock = threading.Lock()
+        # In the order of their last publication.
+        self._streams: OrderedDict[Channel, _Stream] = OrderedDict()
+        # Given to streams at their birth; replaced whenever one is forgotten, so that no epoch is ever lived twice.
+        self._epoch = new_epoch()
+
+    async def append(
+        self,
+        channel: Channel,
+        data: bytes,
+        options: ChannelOptions,
+        *,
+        schema: bytes | None = None,
+        short: bytes | None = None,
+        info: bytes | None = None,
+    ) -> Publication:
+        now = self._clock()
+        with self._lock:
+            stream = self._touch(channel, now)
+            sent = short if short is not None and schema is not None and schema == stream.schema else data
+            stream.schema = schema
+            if options.keep_last:
+                stream.last = data
+            if not options.has_history:
+                return Publication(sent, info=info)
+            stream.offset += 1
+            publication = Publication(sent, stream.offset, stream.epoch, info)
+            stream.history_ttl = options.history_ttl
+            stream.publications.append((now, publication))
+            while len(stream.publications) > options.history_size:
+                stream.publications.popleft()
+            stream.trim(now)
+            return publication
+
+    def _touch(self, channel: Channel, now: float) -> _Stream:
+        stream = self._streams.get(channel)
+        if stream is None:
+            stream = self._streams[channel] = _Stream(self._epoch)
+            while len(self._streams) > self._max_channels:
+                self._forget_oldest()
+        else:
+            self._streams.move_to_end(channel)
+        stream.touched = now
+        stream.rate.add(now)
+        return stream
+
+    def _forget_oldest(self) -> None:
+        self._streams.popitem(last=False)
+        self._epoch = new_epoch()
+
+    async def state(self, channel: Channel, options: ChannelOptions) -> ChannelState:
+        with self._lock:
+            stream = self._streams.get(channel)
+            epoch = stream.epoch if stream else self._epoch
+            position = Position(stream.offset if stream else 0, epoch) if options.has_history else Position()
+            return ChannelState(position, stream.last if stream and options.keep_last else None)
+
+    async def history(
+        self, channel: Channel, *, since: Position | None = None, limit: int = -1
+    ) -> tuple[list[Publication], Position]:
+        now = self._clock()
+        with self._lock:
+            stream = self._streams.get(channel)
+            if stream is None:
+                return [], Position(0, self._epoch)
+            stream.trim(now)
+            top = Position(stream.offset, stream.epoch)
+            after = 0
+            if since is not None:
+                if since.epoch and since.epoch != stream.epoch:
+                    return [], top
+                after = since.offset
+            found = [publication for _, publication in stream.publications if publication.offset > after]
+            return found if limit < 0 else found[:limit], top
+
+    async def active(self) -> list[ActiveChannel]:
+        now = self._clock()
+        with self._lock:
+            return [
+                ActiveChannel(channel, stream.rate.total(now), stream.schema)
+                for channel, stream in sorted(self._streams.items(), key=lambda item: str(item[0]))
+            ]
+
+    async def expire(self) -> None:
+        now = self._clock()
+        with self._lock:
+            while self._streams:
+                oldest = next(iter(self._streams.values()))
+                if oldest.touched + self._ttl > now:
+                    break
+                self._forget_oldest()
+            for stream in self._streams.values():
+                stream.trim(now)
+
+    async def close(self) -> None:
+        with self._lock:
+            self._streams.clear()
