@@ -1,0 +1,285 @@
+"""In one process: which clients are subscribed to which channel, and the fan-out to them.
+
+A publication is encoded once and the same bytes go to every subscriber's outbox, in one synchronous block: nothing
+can come between, and nothing is lost to a cancelled task. For channels with history the hub lets offsets through one
+by one: older ones are dropped, a gap is reported to the node, which fills it from the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Protocol
+
+from live.channel import Channel
+from live.node.outbox import Encoded
+from live.protocol.replies import publication_push
+from live.store import Position, Publication
+
+
+class Subscriber(Protocol):
+    """What the hub needs of a client."""
+
+    def write(self, message: Encoded) -> None:
+        """Hands a message to the client's outbox."""
+
+    def unsubscribed(self, channel: Channel) -> None:
+        """The subscription was ended because its position cannot be kept; the client is told to subscribe again."""
+
+    def overflow(self) -> None:
+        """More waits for this client than may; it is disconnected as slow."""
+
+
+class _Phase(Enum):
+    HOLDING = auto()
+    """The reply is being prepared: publications wait."""
+    AHEAD = auto()
+    """The reply told a position the hub has not reached: publications up to it are known to the client."""
+    LIVE = auto()
+    """Publications go straight to the outbox."""
+    ENDED = auto()
+
+
+class Subscription:
+    """One client's interest in one channel."""
+
+    __slots__ = ("_held", "_limit", "_phase", "channel", "held_bytes", "offset", "subscriber")
+
+    def __init__(self, channel: Channel, subscriber: Subscriber, *, limit: int) -> None:
+        self.channel = channel
+        self.subscriber = subscriber
+        self.offset = 0
+        self.held_bytes = 0
+        self._limit = limit
+        self._held: list[tuple[int, Encoded]] = []
+        self._phase = _Phase.HOLDING
+
+    @property
+    def live(self) -> bool:
+        """Whether publications go straight through."""
+        return self._phase is _Phase.LIVE
+
+    @property
+    def holding(self) -> bool:
+        """Whether publications wait for the reply."""
+        return self._phase is _Phase.HOLDING
+
+    @property
+    def ended(self) -> bool:
+        """Whether the subscription is over."""
+        return self._phase is _Phase.ENDED
+
+    def offer(self, offset: int, message: Encoded) -> None:
+        """Takes a publication while the subscription is not live yet."""
+        if self._phase is _Phase.HOLDING:
+            if self.held_bytes + len(message.raw) > self._limit:
+                self.subscriber.overflow()
+                return
+            self._held.append((offset, message))
+            self.held_bytes += len(message.raw)
+        elif self._phase is _Phase.AHEAD and offset > self.offset:
+            self._phase = _Phase.LIVE
+            self.subscriber.write(message)
+
+    def release(self, offset: int, hub_offset: int) -> None:
+        """The reply with `offset` was written: what was held and is newer follows it."""
+        self.offset = offset
+        self._phase = _Phase.AHEAD if offset > hub_offset else _Phase.LIVE
+        held, self._held, self.held_bytes = self._held, [], 0
+        for held_offset, message in held:
+            if held_offset == 0 or held_offset > offset:
+                self.subscriber.write(message)
+
+    def end(self) -> None:
+        """Nothing more is taken."""
+        self._phase = _Phase.ENDED
+        self._held = []
+        self.held_bytes = 0
+
+
+class _Subscribers:
+    """The subscriptions of one channel, and how far the channel was delivered on this node."""
+
+    __slots__ = ("early", "filling", "live", "position", "seen", "waiting")
+
+    def __init__(self) -> None:
+        self.live: dict[Subscriber, Subscription] = {}
+        self.waiting: dict[Subscriber, Subscription] = {}
+        self.position: Position | None = None
+        self.filling = False
+        self.seen = 0
+        # What came before the first subscriber's position was read; short-lived, and bounded below.
+        self.early: list[Publication] = []
+
+    def all(self) -> list[Subscription]:
+        """Every subscription, live or not yet."""
+        return [*self.live.values(), *self.waiting.values()]
+
+
+MAX_EARLY = 1000
+"""Publications kept while the first position is read; over it the gap rule reads them from the store."""
+
+
+class Hub:
+    """The registry of subscriptions of one node.
+
+    `on_gap` is called once for a channel when publications are missing; until `fill` closed the gap, newer ones are
+    left to be read from the store. `hold_limit` is the most bytes held for a subscription that is not live yet.
+    """
+
+    def __init__(self, *, on_gap: Callable[[Channel], None], hold_limit: int) -> None:
+        self._channels: dict[Channel, _Subscribers] = {}
+        self._hold_limit = hold_limit
+        self._on_gap = on_gap
+        self.encoded = 0
+        """Publications encoded so far: one for each delivered, however many subscribers."""
+        self.deliveries = 0
+        """Messages handed to outboxes so far."""
+
+    def __contains__(self, channel: Channel) -> bool:
+        return channel in self._channels
+
+    def __len__(self) -> int:
+        return len(self._channels)
+
+    def channels(self) -> list[Channel]:
+        """The channels with at least one subscriber here."""
+        return list(self._channels)
+
+    def subscriber_count(self, channel: Channel) -> int:
+        """Subscribers of `channel` on this node."""
+        entry = self._channels.get(channel)
+        return len(entry.live) + len(entry.waiting) if entry else 0
+
+    def add(self, channel: Channel, subscriber: Subscriber) -> Subscription:
+        """A new subscription that holds publications back until it is released."""
+        entry = self._channels.get(channel)
+        if entry is None:
+            entry = self._channels[channel] = _Subscribers()
+        subscription = Subscription(channel, subscriber, limit=self._hold_limit)
+        entry.waiting[subscriber] = subscription
+        return subscription
+
+    def remove(self, subscription: Subscription) -> None:
+        """Ends a subscription; with the last one the hub forgets the channel."""
+        subscription.end()
+        entry = self._channels.get(subscription.channel)
+        if entry is None:
+            return
+        for group in (entry.live, entry.waiting):
+            if group.get(subscription.subscriber) is subscription:
+                del group[subscription.subscriber]
+        if not entry.live and not entry.waiting:
+            del self._channels[subscription.channel]
+
+    def learn(self, channel: Channel, position: Position) -> None:
+        """The position of the channel in the store, read after the channel was joined.
+
+        The first one starts the count; what came before it goes through the rules now. One of another epoch than the
+        hub's tells that the stream began anew.
+        """
+        entry = self._channels.get(channel)
+        if entry is None or not position.epoch:
+            return
+        if entry.position is None:
+            entry.position = position
+            early, entry.early = entry.early, []
+            for publication in early:
+                self.deliver(channel, publication)
+        elif entry.position.epoch != position.epoch:
+            self._restart(channel, entry, position)
+
+    def release(self, subscription: Subscription, position: Position) -> None:
+        """The reply telling `position` was written: the subscription becomes live."""
+        entry = self._channels.get(subscription.channel)
+        if entry is None or entry.waiting.get(subscription.subscriber) is not subscription:
+            return
+        hub_offset = entry.position.offset if entry.position else position.offset
+        subscription.release(position.offset, hub_offset)
+        if subscription.live:
+            self._make_live(entry, subscription)
+
+    def _make_live(self, entry: _Subscribers, subscription: Subscription) -> None:
+        entry.waiting.pop(subscription.subscriber, None)
+        entry.live[subscription.subscriber] = subscription
+
+    def deliver(self, channel: Channel, publication: Publication) -> None:
+        """Gives a publication from the relay to the subscribers, if it is their next one."""
+        entry = self._channels.get(channel)
+        if entry is None:
+            return
+        if not publication.offset:
+            self._fan_out(channel, entry, publication)
+            return
+        if entry.position is None:
+            if len(entry.early) < MAX_EARLY:
+                entry.early.append(publication)
+            return
+        entry.seen = max(entry.seen, publication.offset)
+        if entry.filling:
+            return
+        if publication.epoch != entry.position.epoch:
+            self._restart(channel, entry, Position(publication.offset, publication.epoch))
+        elif publication.offset == entry.position.offset + 1:
+            entry.position = publication.position
+            self._fan_out(channel, entry, publication)
+        elif publication.offset > entry.position.offset:
+            entry.filling = True
+            self._on_gap(channel)
+
+    def missing_since(self, channel: Channel) -> Position | None:
+        """Where the gap of `channel` begins, or None when nothing is missing any more."""
+        entry = self._channels.get(channel)
+        return entry.position if entry and entry.filling else None
+
+    def fill(self, channel: Channel, publications: list[Publication], top: Position) -> bool:
+        """Delivers what the store had after `missing_since`; True when the gap is closed or cannot be.
+
+        A store that has not all of it any more ends the subscriptions, so that clients start from what there is.
+        """
+        entry = self._channels.get(channel)
+        if entry is None or not entry.filling or entry.position is None:
+            return True
+        complete = top.epoch == entry.position.epoch
+        for publication in publications:
+            if not complete or publication.offset != entry.position.offset + 1:
+                complete = False
+                break
+            entry.position = publication.position
+            self._fan_out(channel, entry, publication)
+        if not complete or entry.position.offset < top.offset:
+            self._restart(channel, entry, top)
+            return True
+        if entry.seen > entry.position.offset:
+            return False
+        entry.filling = False
+        return True
+
+    def _restart(self, channel: Channel, entry: _Subscribers, position: Position) -> None:
+        """The subscribers' positions cannot be continued: they are told, and subscribe again."""
+        entry.position = position
+        entry.filling = False
+        entry.seen = position.offset
+        for subscription in entry.all():
+            subscription.subscriber.unsubscribed(channel)
+
+    def _fan_out(self, channel: Channel, entry: _Subscribers, publication: Publication) -> None:
+        message = Encoded(
+            publication_push(
+                str(channel),
+                publication.data,
+                offset=publication.offset,
+                epoch=publication.epoch,
+                info=publication.info,
+            )
+        )
+        self.encoded += 1
+        self.deliveries += len(entry.live)
+        # A copy: a client found slow while it is written to leaves the dictionary.
+        for subscriber in list(entry.live):
+            subscriber.write(message)
+        if entry.waiting:
+            for subscription in list(entry.waiting.values()):
+                subscription.offer(publication.offset, message)
+                if subscription.live:
+                    self._make_live(entry, subscription)

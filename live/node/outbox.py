@@ -1,0 +1,189 @@
+"""What stands between the hub and one client's socket: a queue bounded in bytes that never blocks the sender.
+
+This is the portable outbox: it knows only ASGI's `send`, so it runs on every server. A task that drains the queue
+exists only while there is something to drain. The outbox never waits for a slow reader on behalf of others: over its
+limit it says so, and its client is disconnected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from live.exceptions import DisconnectCode
+from live.protocol.replies import disconnect_push
+
+logger = logging.getLogger("live.node")
+
+MESSAGES_PER_WIRE_FRAME = 16
+"""At most so many messages are joined in one wire frame (client-protocol §5)."""
+
+WIRE_FRAME_MAX_BYTES = 256 * 1024
+"""Messages are joined up to this size: servers and clients refuse wire frames above 1 MiB (client-protocol §0)."""
+
+CLOSE_TIMEOUT = 1.0
+"""Seconds the goodbye to a client may take when its socket does not move."""
+
+FLUSH_TIMEOUT = 5.0
+"""Seconds what waits for a client may take to leave before the goodbye goes out without it."""
+
+RAW_SEND = "live.send"
+"""Key of the scope under which `live_application` leaves the server's own `send`, before any middleware wraps it."""
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Encoded:
+    """A message encoded once and shared by every outbox it goes to: JSON as bytes, and as text where a server asks."""
+
+    __slots__ = ("_text", "raw")
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self._text: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The message as text; decoded at the first use only."""
+        if self._text is None:
+            self._text = self.raw.decode()
+        return self._text
+
+
+class Outbox:
+    """The messages on their way to one client.
+
+    `send` is ASGI's send of an accepted WebSocket, `limit` the most bytes that may wait. `on_slow` is called once when
+    a message would exceed it, `on_error` once when the socket cannot be written to. `close_frame` writes a close frame
+    with a code that the server's `send` would refuse, where the server has such a way.
+    """
+
+    __slots__ = (
+        "_close_frame",
+        "_closing",
+        "_limit",
+        "_on_error",
+        "_on_slow",
+        "_queue",
+        "_send",
+        "_task",
+        "queued_bytes",
+    )
+
+    def __init__(
+        self,
+        send: Send,
+        *,
+        limit: int,
+        on_slow: Callable[[], None],
+        on_error: Callable[[Exception], None],
+        close_frame: Callable[[int], None] | None = None,
+    ) -> None:
+        self._send = send
+        self._close_frame = close_frame
+        self._limit = limit
+        self._on_slow = on_slow
+        self._on_error = on_error
+        self._queue: deque[Encoded] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._closing: tuple[DisconnectCode, str] | None = None
+        self.queued_bytes = 0
+
+    def write(self, message: Encoded) -> None:
+        """Takes `message` for delivery; returns at once. After `close` it does nothing."""
+        if self._closing is not None:
+            return
+        size = len(message.raw)
+        if self.queued_bytes + size > self._limit:
+            self._on_slow()
+            return
+        self._queue.append(message)
+        self.queued_bytes += size
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._drain())
+
+    def close(self, code: DisconnectCode, reason: str, *, flush: bool = True) -> None:
+        """Says goodbye: what waits (unless `flush` is False), the disconnect push, then the close frame."""
+        if self._closing is not None:
+            return
+        self._closing = (code, reason)
+        if not flush:
+            self._drop()
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._goodbye(None))
+        elif flush:
+            asyncio.get_running_loop().call_later(FLUSH_TIMEOUT, self._interrupt, self._task)
+        else:
+            self._interrupt(self._task)
+
+    def _interrupt(self, draining: asyncio.Task[None]) -> None:
+        # The drain may be stuck in a send that never ends; what it holds is not wanted any more.
+        if self._task is draining:
+            self._drop()
+            self._task = asyncio.get_running_loop().create_task(self._goodbye(draining))
+
+    def _drop(self) -> None:
+        self._queue.clear()
+        self.queued_bytes = 0
+
+    def _take(self) -> str:
+        """The next wire frame: the oldest messages joined, as a client splits them again at newlines."""
+        first = self._queue.popleft()
+        size = len(first.raw)
+        texts = [first.text]
+        while self._queue and len(texts) < MESSAGES_PER_WIRE_FRAME:
+            if size + len(self._queue[0].raw) > WIRE_FRAME_MAX_BYTES:
+                break
+            message = self._queue.popleft()
+            size += len(message.raw)
+            texts.append(message.text)
+        self.queued_bytes -= size
+        return texts[0] if len(texts) == 1 else "\n".join(texts)
+
+    async def _drain(self) -> None:
+        try:
+            while self._queue:
+                await self._send({"type": "websocket.send", "text": self._take()})
+            if self._closing is not None:
+                await self._send_close()
+        except Exception as error:
+            # Servers raise various things for a socket that is gone; the client is told nothing, it has left.
+            self._drop()
+            self._on_error(error)
+        finally:
+            if self._task is asyncio.current_task():
+                self._task = None
+
+    async def _goodbye(self, stuck: asyncio.Task[None] | None) -> None:
+        if stuck is not None:
+            stuck.cancel()
+            await asyncio.wait([stuck], timeout=CLOSE_TIMEOUT)
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._send_close()
+        except Exception as error:
+            logger.debug("could not say goodbye to a client: %r", error)
+        finally:
+            self._task = None
+
+    async def _send_close(self) -> None:
+        if self._closing is None:
+            return
+        code, reason = self._closing
+        if code is not DisconnectCode.MESSAGE_TOO_BIG:
+            await self._send({"type": "websocket.send", "text": disconnect_push(code, reason).decode()})
+        elif self._close_frame is not None:
+            self._close_frame(code)
+            return
+        await self._send({"type": "websocket.close", "code": int(code), "reason": reason})
+
+    async def finish(self) -> None:
+        """Waits until nothing is on its way any more, or stops it after a while: the socket is gone."""
+        self._drop()
+        if self._task is not None and self._task is not asyncio.current_task():
+            task = self._task
+            task.cancel()
+            await asyncio.wait([task], timeout=CLOSE_TIMEOUT)

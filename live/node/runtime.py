@@ -1,0 +1,135 @@
+"""Which node serves this process, and how code outside its event loop reaches it.
+
+In the serving process `live_application` binds the node to the server's loop with `serve`. A process that serves
+nobody (a management command, Celery, WSGI) gets a node on one background loop of its own, made at the first use, which
+only publishes. Either way there is one node a process, and no `async_to_sync`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextvars
+import logging
+import os
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from live.conf import get_settings
+from live.exceptions import EngineUnavailable, SyncInAsync
+from live.node.node import Node
+from live.node.relay import find_layer
+from live.store import MemoryStore, Store
+
+logger = logging.getLogger("live.node")
+
+T = TypeVar("T")
+
+_lock = threading.Lock()
+_serving: tuple[asyncio.AbstractEventLoop, Node] | None = None
+_background: tuple[asyncio.AbstractEventLoop, Node] | None = None
+_store: Store | None = None
+
+
+def _make_node() -> Node:
+    global _store
+    settings = get_settings()
+    if _store is None:
+        # One store a process: what was published before the server took its first request is not lost.
+        _store = MemoryStore(max_channels=settings.store_max_channels, ttl=settings.last_value_ttl)
+    return Node(settings=settings, layer=find_layer(settings.channel_layer), store=_store)
+
+
+async def serve() -> Node:
+    """The node of the running event loop, started at the first call; this loop serves the process from now on."""
+    global _serving
+    loop = asyncio.get_running_loop()
+    if _serving is None or _serving[0] is not loop:
+        _serving = (loop, _make_node())
+    node = _serving[1]
+    await node.start()
+    return node
+
+
+async def stop_serving() -> None:
+    """Stops the node that serves the running loop, if there is one."""
+    global _serving
+    if _serving is None or _serving[0] is not asyncio.get_running_loop():
+        return
+    node = _serving[1]
+    _serving = None
+    await node.stop()
+
+
+def _start_background() -> tuple[asyncio.AbstractEventLoop, Node]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="live background loop", daemon=True)
+    thread.start()
+    # The node never starts to receive: nobody connects to this process.
+    return loop, _make_node()
+
+
+def _home() -> tuple[asyncio.AbstractEventLoop, Node]:
+    """The loop and node that publications of this process go through."""
+    global _background
+    if _serving is not None and _serving[0].is_running():
+        return _serving
+    with _lock:
+        if _background is None:
+            _background = _start_background()
+        return _background
+
+
+def _forget_after_fork() -> None:
+    # Threads do not survive a fork: a child that publishes makes a loop of its own.
+    global _background, _serving, _lock
+    _background = _serving = None
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_after_fork)
+
+
+def current_node() -> Node | None:
+    """The node that serves this process, or None where nobody can connect."""
+    return _serving[1] if _serving is not None and _serving[0].is_running() else None
+
+
+async def arun(operation: Callable[[Node], Awaitable[T]]) -> T:
+    """Runs `operation` with this process's node, on the node's own loop, whatever loop the caller is on."""
+    loop, node = _home()
+    if loop is asyncio.get_running_loop():
+        return await operation(node)
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_as_coroutine(operation, node), loop))
+
+
+def run(operation: Callable[[Node], Awaitable[T]], *, timeout: float | None = None) -> T:
+    """Runs `operation` with this process's node and waits for it: for synchronous code.
+
+    `timeout` in seconds, ``LIVE["PUBLISH_TIMEOUT"]`` when None; over it raises `EngineUnavailable`. Inside a running
+    event loop, which waiting would block, raises `SyncInAsync`.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    else:
+        raise SyncInAsync("publish() would block the running event loop; use `await apublish(...)` here")
+    loop, node = _home()
+    seconds = node.settings.publish_timeout if timeout is None else timeout
+    # In an empty context: with this request's, asgiref would run synchronous code of handlers in this very thread,
+    # which waits here.
+    future = contextvars.Context().run(asyncio.run_coroutine_threadsafe, _as_coroutine(operation, node), loop)
+    try:
+        return future.result(seconds)
+    except concurrent.futures.TimeoutError:
+        future.cancel()
+        raise EngineUnavailable(f"the node did not answer within {seconds:g} s, try again later") from None
+
+
+def _as_coroutine(operation: Callable[[Node], Awaitable[T]], node: Node) -> Coroutine[Any, Any, T]:
+    async def call() -> T:
+        return await operation(node)
+
+    return call()

@@ -1,0 +1,253 @@
+"""The hub: fan-out, order, gaps, and what is left when the last one leaves."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from live.channel import Channel
+from live.node import Hub
+from live.node.hub import MAX_EARLY
+from live.store import Position, Publication
+from tests.peers import Recorder
+
+A = Channel("stream", "test", "a")
+EPOCH = "abcdefgh"
+
+
+def pub(offset, epoch=EPOCH):
+    return Publication(b"%d" % offset, offset, epoch)
+
+
+def make_hub(hold_limit=10_000):
+    gaps = []
+    hub = Hub(on_gap=gaps.append, hold_limit=hold_limit)
+    return hub, gaps
+
+
+async def subscribe(hub, offset=0, epoch=EPOCH):
+    recorder = Recorder()
+    subscription = hub.add(A, recorder)
+    position = Position(offset, epoch)
+    hub.learn(A, position)
+    hub.release(subscription, position)
+    return recorder, subscription
+
+
+async def test_a_publication_is_encoded_once_however_many_subscribers():
+    hub, _ = make_hub()
+    messages = []
+
+    class Keeper(Recorder):
+        def write(self, message):
+            messages.append(message)
+
+    for _ in range(100):
+        hub.release(hub.add(A, Keeper()), Position())
+    hub.deliver(A, Publication(b'{"x":1}'))
+    assert hub.encoded == 1
+    assert hub.deliveries == len(messages) == 100
+    assert len({id(message) for message in messages}) == 1
+    assert len({id(message.text) for message in messages}) == 1
+
+
+async def test_publications_without_history_go_straight_through():
+    hub, _ = make_hub()
+    recorder, _ = await subscribe(hub, epoch="")
+    hub.deliver(A, Publication(b"1", info=b'{"user":"","client":"c"}'))
+    hub.deliver(A, Publication(b"1"))
+    assert recorder.data == [1, 1]
+    hub.deliver(Channel("stream", "test", "b"), Publication(b"1"))
+    assert len(recorder.messages) == 2
+
+
+async def test_next_is_delivered_older_is_dropped_a_gap_is_reported_once():
+    hub, gaps = make_hub()
+    recorder, _ = await subscribe(hub, 5)
+    for offset in (6, 6, 5, 7, 9, 10):
+        hub.deliver(A, pub(offset))
+    assert recorder.offsets == [6, 7]
+    assert gaps == [A]
+    assert hub.missing_since(A) == Position(7, EPOCH)
+
+
+async def test_a_gap_is_filled_from_the_store_in_order():
+    hub, _ = make_hub()
+    recorder, _ = await subscribe(hub)
+    hub.deliver(A, pub(2))
+    hub.deliver(A, pub(4))
+    assert not hub.fill(A, [pub(1), pub(2), pub(3)], Position(3, EPOCH))
+    assert hub.missing_since(A) == Position(3, EPOCH)
+    assert hub.fill(A, [pub(4)], Position(4, EPOCH))
+    assert hub.missing_since(A) is None
+    hub.deliver(A, pub(5))
+    assert recorder.offsets == [1, 2, 3, 4, 5]
+    assert hub.fill(A, [], Position(5, EPOCH))
+
+
+async def test_an_unreadable_gap_is_told_to_the_subscribers():
+    hub, _ = make_hub()
+    recorder, _ = await subscribe(hub)
+    hub.deliver(A, pub(5))
+    assert hub.fill(A, [pub(4), pub(5)], Position(5, EPOCH))
+    assert recorder.ended == [A]
+    assert recorder.offsets == []
+
+
+async def test_a_new_epoch_is_told_to_the_subscribers():
+    hub, _ = make_hub()
+    recorder, _ = await subscribe(hub, 3)
+    hub.deliver(A, pub(1, "newepoch"))
+    assert recorder.ended == [A]
+    assert recorder.offsets == []
+    other = Recorder()
+    hub.add(A, other)
+    hub.learn(A, Position(1, "thirdone"))
+    assert recorder.ended == [A, A]
+
+
+async def test_what_arrives_while_the_reply_is_prepared_follows_it():
+    hub, _ = make_hub()
+    old, _ = await subscribe(hub, 3)
+    new = Recorder()
+    subscription = hub.add(A, new)
+    hub.deliver(A, pub(4))
+    hub.deliver(A, pub(5))
+    assert subscription.holding
+    assert new.messages == []
+    hub.learn(A, Position(4, EPOCH))
+    hub.release(subscription, Position(4, EPOCH))
+    hub.deliver(A, pub(6))
+    assert new.offsets == [5, 6]
+    assert old.offsets == [4, 5, 6]
+
+
+async def test_a_reply_that_is_ahead_of_the_relay_gets_nothing_twice():
+    hub, _ = make_hub()
+    old, _ = await subscribe(hub, 3)
+    new, subscription = await subscribe(hub, 5)
+    assert not subscription.live
+    for offset in (4, 5, 6):
+        hub.deliver(A, pub(offset))
+    assert subscription.live
+    assert new.offsets == [6]
+    assert old.offsets == [4, 5, 6]
+
+
+async def test_what_comes_before_the_first_position_goes_through_the_rules():
+    hub, gaps = make_hub()
+    recorder = Recorder()
+    subscription = hub.add(A, recorder)
+    hub.deliver(A, pub(7))
+    hub.deliver(A, pub(6))
+    hub.learn(A, Position(5, EPOCH))
+    hub.release(subscription, Position(5, EPOCH))
+    assert gaps == [A]
+    assert hub.fill(A, [pub(6), pub(7)], Position(7, EPOCH))
+    assert recorder.offsets == [6, 7]
+
+
+async def test_what_is_kept_before_the_first_position_is_bounded():
+    hub, gaps = make_hub(hold_limit=10**9)
+    recorder = Recorder()
+    subscription = hub.add(A, recorder)
+    for offset in range(1, MAX_EARLY + 10):
+        hub.deliver(A, pub(offset))
+    hub.learn(A, Position(0, EPOCH))
+    hub.release(subscription, Position(0, EPOCH))
+    hub.deliver(A, pub(MAX_EARLY + 10))
+    assert gaps == [A]
+    assert recorder.offsets == list(range(1, MAX_EARLY + 1))
+
+
+async def test_what_is_held_for_a_reply_is_bounded():
+    hub, _ = make_hub(hold_limit=200)
+    recorder = Recorder()
+    subscription = hub.add(A, recorder)
+    for _ in range(5):
+        hub.deliver(A, Publication(b'"%s"' % (b"x" * 50)))
+    assert recorder.overflows == 4
+    assert subscription.held_bytes <= 200
+
+
+async def test_with_the_last_subscriber_the_channel_is_forgotten():
+    hub, _ = make_hub()
+    _, first = await subscribe(hub)
+    _, second = await subscribe(hub)
+    assert hub.subscriber_count(A) == 2
+    assert hub.channels() == [A]
+    hub.remove(first)
+    assert A in hub
+    hub.remove(second)
+    hub.remove(second)
+    assert A not in hub
+    assert len(hub) == 0
+    assert second.ended
+    hub.release(second, Position())
+    hub.learn(A, Position(1, EPOCH))
+    assert hub.fill(A, [], Position())
+    assert hub.subscriber_count(A) == 0
+
+
+async def test_a_subscriber_may_leave_while_it_is_written_to():
+    hub, _ = make_hub()
+
+    class Leaver(Recorder):
+        def write(self, message):
+            super().write(message)
+            hub.remove(self.subscription)
+
+    leaver = Leaver()
+    leaver.subscription = hub.add(A, leaver)
+    hub.release(leaver.subscription, Position())
+    other, _ = await subscribe(hub, epoch="")
+    hub.deliver(A, Publication(b"1"))
+    hub.deliver(A, Publication(b"2"))
+    assert (leaver.data, other.data) == ([1], [1, 2])
+
+
+@given(st.lists(st.integers(1, 12), max_size=40), st.sets(st.integers(0, 40), max_size=3))
+def test_offsets_are_strictly_one_by_one_whatever_the_relay_does(arrivals, joins):
+    """Invariant 3, under reordering, doubling, loss and subscribers that come in between."""
+    hub, gaps = make_hub()
+    log = []
+    recorders = []
+
+    class Plain:
+        def __init__(self, start):
+            self.start, self.offsets, self.ended = start, [], False
+
+        def write(self, message):
+            self.offsets.append(json.loads(message.raw)["push"]["pub"]["offset"])
+
+        def unsubscribed(self, channel):
+            self.ended = True
+
+        def overflow(self):
+            raise AssertionError
+
+    def join():
+        recorder = Plain(len(log))
+        subscription = hub.add(A, recorder)
+        position = Position(len(log), EPOCH)
+        hub.learn(A, position)
+        hub.release(subscription, position)
+        recorders.append(recorder)
+
+    join()
+    for step, offset in enumerate(arrivals):
+        while len(log) < offset:
+            log.append(pub(len(log) + 1))
+        if step in joins:
+            join()
+        hub.deliver(A, log[offset - 1])
+        while gaps:
+            gaps.pop()
+            while (since := hub.missing_since(A)) is not None:
+                if hub.fill(A, log[since.offset :], Position(len(log), EPOCH)):
+                    break
+    for recorder in recorders:
+        assert not recorder.ended
+        assert recorder.offsets == list(range(recorder.start + 1, recorder.start + 1 + len(recorder.offsets)))
+    newest = max((max(r.offsets) for r in recorders if r.offsets), default=0)
+    assert newest >= max(arrivals, default=0)
