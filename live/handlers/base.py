@@ -1,0 +1,63 @@
+"""The base class of handlers: who may subscribe or publish, what a subscriber gets first, what the engine keeps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
+
+from live.channel import Channel
+from live.store import ChannelOptions
+
+User = AbstractBaseUser | AnonymousUser
+"""Whoever is connected; `user.is_authenticated` tells the two apart."""
+
+
+class ChannelHandler:
+    """Answers for the channels of one scope, or of one namespace in it. Subclass it and `register` the class.
+
+    One instance serves all clients at once, so keep nothing about a client on ``self``. The methods run on the event
+    loop: reach the ORM with its async methods (``aget``, ``acount``...) or through ``database_sync_to_async``.
+    Everything is refused until a method says otherwise. To answer with another error than 403, raise
+    `live.NotFound` or `live.Forbidden` with a message, or another `live.LiveError`.
+    """
+
+    history_size: int = 0
+    """Publications kept for clients that missed some; 0 keeps none, and publications carry no offset."""
+
+    history_ttl: float = 300.0
+    """Seconds a publication stays in the history."""
+
+    keep_last: bool = False
+    """Whether the last publication is kept and is a new subscriber's initial data, unless `initial_data` gives some."""
+
+    presence: bool = False
+    """Whether who is subscribed can be asked for."""
+
+    join_leave: bool = False
+    """Whether subscribers are told who comes and goes."""
+
+    async def can_subscribe(self, user: User, channel: Channel, data: Any) -> bool:
+        """Whether `user` may receive `channel`; `data` is what the client sent along, or None."""
+        return False
+
+    async def can_publish(self, user: User, channel: Channel, data: Any) -> bool:
+        """Whether `user` may publish `data` to `channel` from a client."""
+        return False
+
+    async def clean(self, user: User, channel: Channel, data: Any) -> Any:
+        """What is published when a client that may publishes `data`; raise `live.BadData` to refuse it."""
+        return data
+
+    async def initial_data(self, user: User, channel: Channel, data: Any) -> Any:
+        """What a new subscriber gets with the reply to subscribe; None: nothing, or the last value if it is kept.
+
+        Called after the subscription was joined: what is read here is never older than the first publication.
+        """
+        return None
+
+    @property
+    def options(self) -> ChannelOptions:
+        """What the engine keeps for this handler's channels."""
+        return ChannelOptions(self.history_size, self.history_ttl, self.keep_last)

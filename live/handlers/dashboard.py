@@ -1,0 +1,254 @@
+"""``grafana/dashboard/uid/<uid>``: who changed a dashboard, told to everybody who has it open (grafana-live §5).
+
+A project says once which model its dashboards are (`watch_dashboards`); from then on every save and delete becomes an
+event after the commit. A rolled-back transaction sends nothing, and a failure to publish never reaches the save.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.core.exceptions import SynchronousOnlyOperation
+from django.db import models, transaction
+from django.db.models.signals import post_delete, post_save
+
+from live.channel import Channel
+from live.exceptions import BadData, LiveError, NotFound
+from live.handlers.base import ChannelHandler, User
+from live.publishing import apublish, publish
+from live.signals import dashboard_changed
+
+logger = logging.getLogger("live.dashboards")
+
+ACTIONS = ("saved", "deleted")
+
+Permission = Callable[[Any, Any], bool | Awaitable[bool]]
+"""Answers (user, dashboard): a plain function, run in a thread and free to use the ORM, or a coroutine function."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """A model that holds dashboards, and how to read one."""
+
+    model: type[models.Model]
+    uid: str
+    version: str | None
+    can_view: Permission | None
+    can_edit: Permission | None
+
+    async def find(self, uid: str) -> models.Model | None:
+        """The dashboard with that uid, or None."""
+        return await self.model._default_manager.filter(**{self.uid: uid}).afirst()
+
+    async def allows(self, action: str, user: User, dashboard: models.Model) -> bool:
+        """Whether `user` may ``view`` or ``change`` the dashboard; without a rule, by Django's permission."""
+        rule = self.can_view if action == "view" else self.can_edit
+        if rule is None:
+            meta = self.model._meta
+            # A user model without Django's permissions has none.
+            has_perm = getattr(user, "has_perm", lambda permission: False)
+            return bool(await sync_to_async(has_perm)(f"{meta.app_label}.{action}_{meta.model_name}"))
+        if inspect.iscoroutinefunction(rule):
+            return bool(await rule(user, dashboard))
+        return bool(await sync_to_async(rule)(user, dashboard))
+
+
+_watched: dict[type[models.Model], _Watched] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    user: Any = None
+    session_id: str = ""
+
+
+_NOBODY = _Change()
+_change: ContextVar[_Change] = ContextVar("live_dashboard_change", default=_NOBODY)
+
+
+@contextlib.contextmanager
+def changed_by(user: Any = None, session_id: str = "") -> Iterator[None]:
+    """Dashboard events of what is saved inside carry who changed it, and from which browser tab.
+
+    `session_id` is the tab's random id: the tab ignores events that carry it.
+    """
+    token = _change.set(_Change(user, session_id))
+    try:
+        yield
+    finally:
+        _change.reset(token)
+
+
+def watch_dashboards(
+    model: type[models.Model],
+    *,
+    uid: str = "uid",
+    version: str | None = "version",
+    can_view: Permission | None = None,
+    can_edit: Permission | None = None,
+) -> None:
+    """Every save and delete of `model` is told to the pages that have that dashboard open. Call it in ``ready()``.
+
+    `uid` and `version` name the fields with the dashboard's uid and its version (None: it has none). `can_view` and
+    `can_edit` answer (user, dashboard), as functions or coroutine functions; without them Django's ``view_`` and
+    ``change_`` permissions of the model decide. ``QuerySet.update()`` sends no signal: send `dashboard_changed` there.
+    """
+    for field in filter(None, (uid, version)):
+        model._meta.get_field(field)
+    _watched[model] = _Watched(model, uid, version, can_view, can_edit)
+    name = f"live.watch_dashboards.{model._meta.label}"
+    post_save.connect(_saved, sender=model, dispatch_uid=f"{name}.saved")
+    post_delete.connect(_deleted, sender=model, dispatch_uid=f"{name}.deleted")
+
+
+def unwatch_dashboards(model: type[models.Model]) -> None:
+    """Takes back a `watch_dashboards`."""
+    _watched.pop(model, None)
+    name = f"live.watch_dashboards.{model._meta.label}"
+    post_save.disconnect(sender=model, dispatch_uid=f"{name}.saved")
+    post_delete.disconnect(sender=model, dispatch_uid=f"{name}.deleted")
+
+
+def _saved(sender: type[models.Model], instance: models.Model, using: str, raw: bool = False, **kwargs: Any) -> None:
+    # Fixtures are loaded raw, before anybody can look at them.
+    if not raw:
+        _changed(sender, instance, "saved", using)
+
+
+def _deleted(sender: type[models.Model], instance: models.Model, using: str, **kwargs: Any) -> None:
+    _changed(sender, instance, "deleted", using)
+
+
+def _changed(sender: type[models.Model], instance: models.Model, action: str, using: str) -> None:
+    watched = _watched[sender]
+    change = _change.get()
+    uid = str(getattr(instance, watched.uid))
+    try:
+        dashboard_changed.send(
+            sender=sender,
+            uid=uid,
+            action=action,
+            session_id=change.session_id,
+            version=getattr(instance, watched.version) if watched.version and action == "saved" else None,
+            user=change.user,
+            using=using,
+        )
+    except ValueError as error:
+        # A uid that no channel can carry is the project's mistake; the save it happened in is not.
+        logger.error("no event for %s %r: %s", sender._meta.label, uid, error)
+
+
+def _display_name(user: Any) -> str:
+    full_name = getattr(user, "get_full_name", lambda: "")()
+    return str(full_name or user.get_username())
+
+
+def publish_dashboard_change(
+    sender: Any,
+    *,
+    uid: str,
+    action: str,
+    session_id: str = "",
+    version: Any = None,
+    user: Any = None,
+    using: str | None = None,
+    **kwargs: Any,
+) -> None:
+    """The receiver of `dashboard_changed`: publishes the event when the transaction commits."""
+    if action not in ACTIONS:
+        raise ValueError(f"dashboard_changed: action must be one of {', '.join(ACTIONS)}, not {action!r}")
+    channel = Channel("grafana", "dashboard", f"uid/{uid}")
+    event: dict[str, Any] = {"uid": uid, "action": action}
+    if session_id:
+        event["sessionId"] = session_id
+    if version is not None:
+        event["version"] = version
+    if user is not None and user.is_authenticated:
+        event["user"] = {"name": _display_name(user)}
+    announce = partial(_announce, channel, event)
+    try:
+        transaction.on_commit(announce, using=using)
+    except (SynchronousOnlyOperation, transaction.TransactionManagementError):
+        # Inside an event loop there is no transaction to wait for, and of one kept by hand the end cannot be known.
+        announce()
+
+
+_tasks: set[asyncio.Task[None]] = set()
+"""Announcements begun inside an event loop; kept until they are done, each logs its own failure."""
+
+
+def _announce(channel: Channel, event: dict[str, Any]) -> None:
+    """Publishes the event; what goes wrong is logged, as the save it tells of has happened."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        try:
+            publish(channel, event)
+        except LiveError as error:
+            _log_failure(channel, error)
+        return
+    task = loop.create_task(_announce_async(channel, event))
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+
+
+async def _announce_async(channel: Channel, event: dict[str, Any]) -> None:
+    try:
+        await apublish(channel, event)
+    except LiveError as error:
+        _log_failure(channel, error)
+
+
+def _log_failure(channel: Channel, error: LiveError) -> None:
+    logger.error("the change of %s was not announced: %s", channel, error)
+
+
+class DashboardHandler(ChannelHandler):
+    """Dashboards of the models given to `watch_dashboards`; all other paths and uids are 404."""
+
+    async def _find(self, channel: Channel) -> tuple[_Watched, models.Model]:
+        kind, _, uid = channel.path.partition("/")
+        if kind == "uid" and uid and "/" not in uid:
+            for watched in _watched.values():
+                if (dashboard := await watched.find(uid)) is not None:
+                    return watched, dashboard
+        raise NotFound
+
+    async def can_subscribe(self, user: User, channel: Channel, data: Any) -> bool:
+        """Whoever may view the dashboard; 404 when there is none."""
+        watched, dashboard = await self._find(channel)
+        return await watched.allows("view", user, dashboard)
+
+    async def can_publish(self, user: User, channel: Channel, data: Any) -> bool:
+        """Clients may announce ``editing-started`` of a dashboard they may change; saves are the server's to tell."""
+        watched, dashboard = await self._find(channel)
+        if not await watched.allows("change", user, dashboard):
+            raise NotFound
+        return True
+
+    async def clean(self, user: User, channel: Channel, data: Any) -> Any:
+        """The announcement with the user's name; everything but ``editing-started`` of this uid is refused."""
+        uid = channel.path.partition("/")[2]
+        if not isinstance(data, dict) or data.get("action") != "editing-started" or data.get("uid") != uid:
+            raise BadData('a client may publish {"action": "editing-started", "uid": <this dashboard>} only')
+        event = {"uid": uid, "action": "editing-started", "user": {"name": _display_name(user)}}
+        if isinstance(data.get("sessionId"), str):
+            event["sessionId"] = data["sessionId"][:64]
+        return event
+
+    async def initial_data(self, user: User, channel: Channel, data: Any) -> Any:
+        """The version as it stands, so that a page that was away learns that it missed a save."""
+        watched, dashboard = await self._find(channel)
+        state: dict[str, Any] = {"uid": channel.path.partition("/")[2]}
+        if watched.version:
+            state["version"] = getattr(dashboard, watched.version)
+        return state

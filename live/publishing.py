@@ -1,0 +1,97 @@
+"""Publishing from anywhere: async code, views in threads, management commands, plain scripts.
+
+Journey 1 of the design: handler's options, store, relay, hub. `publish` blocks and is for synchronous code; `apublish`
+is its twin for async code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, ParamSpec, TypeVar
+
+from live.channel import Channel
+from live.handlers.registry import find_handler
+from live.node import runtime
+from live.node.node import Node
+from live.protocol import dump_json
+from live.store import ActiveChannel, Position, Publication
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _as_channel(channel: Channel | str) -> Channel:
+    return channel if isinstance(channel, Channel) else Channel.parse(channel)
+
+
+def _position(publication: Publication) -> Position | None:
+    return publication.position if publication.offset else None
+
+
+def publish(channel: Channel | str, data: Any) -> Position | None:
+    """Publishes `data` (anything JSON) to `channel`; for synchronous code.
+
+    Returns its position where the channel keeps history, else None. Raises `InvalidChannel`, `UnknownChannel`,
+    `BadData` (no JSON, or too large), `EngineUnavailable`, and `SyncInAsync` inside a running event loop.
+    The publisher's right to publish is the caller's to check: this is the server speaking.
+    """
+    target, payload = _as_channel(channel), dump_json(data)
+    options = find_handler(target).options
+    return _position(runtime.run(lambda node: node.publish(target, payload, options)))
+
+
+async def apublish(channel: Channel | str, data: Any) -> Position | None:
+    """Publishes `data` (anything JSON) to `channel`; for async code. Like `publish`, without the blocking."""
+    return await apublish_encoded(_as_channel(channel), dump_json(data))
+
+
+async def apublish_encoded(
+    channel: Channel,
+    data: bytes,
+    *,
+    schema: bytes | None = None,
+    short: bytes | None = None,
+    info: bytes | None = None,
+) -> Position | None:
+    """Publishes JSON that is encoded already.
+
+    With `schema`, subscribers get `short` in place of `data` while the schema is that of the publication before; the
+    store decides it in the same step in which it takes the publication. `info` says which client published.
+    """
+    options = find_handler(channel).options
+
+    async def send(node: Node) -> Publication:
+        return await node.publish(channel, data, options, schema=schema, short=short, info=info)
+
+    return _position(await runtime.arun(send))
+
+
+async def active_channels() -> list[LiveChannel]:
+    """The channels something was published to lately or somebody subscribes to here, in the order of their names."""
+
+    async def read(node: Node) -> list[LiveChannel]:
+        return [
+            LiveChannel(active, node.hub.subscriber_count(active.channel)) for active in await node.active_channels()
+        ]
+
+    return await runtime.arun(read)
+
+
+class LiveChannel:
+    """An active channel and the number of its subscribers on the node that was asked."""
+
+    __slots__ = ("channel", "minute_rate", "schema", "subscribers")
+
+    def __init__(self, active: ActiveChannel, subscribers: int) -> None:
+        self.channel = active.channel
+        self.minute_rate = active.minute_rate
+        self.schema = active.schema
+        self.subscribers = subscribers
+
+
+def run(function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Runs a coroutine function on this process's node's loop and waits for it; for synchronous code like views.
+
+    Raises `EngineUnavailable` when it takes longer than ``LIVE["PUBLISH_TIMEOUT"]``.
+    """
+    return runtime.run(lambda node: function(*args, **kwargs))
