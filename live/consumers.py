@@ -1,0 +1,96 @@
+"""The WebSocket end: thin shells around `Client`, and the answers to sockets that lead nowhere.
+
+No layer channel for each socket, no `dispatch`: Channels would check database connections for every message
+(pitfall 25). Publications reach the client through its outbox, not through the consumer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from channels.consumer import AsyncConsumer
+
+from live.client import Client
+from live.conf import live_settings
+from live.exceptions import DisconnectCode
+from live.node import runtime
+from live.node.daphne import use_close_frames
+from live.node.outbox import RAW_SEND
+from live.origin import origin_allowed
+
+logger = logging.getLogger("live.request")
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+def header(scope: dict[str, Any], name: bytes) -> str | None:
+    """The last value of an HTTP header of the handshake, or None."""
+    values = [value for key, value in scope["headers"] if key == name]
+    return values[-1].decode("latin-1") if values else None
+
+
+class OriginCheck:
+    """Refuses handshakes of other sites' pages before anything else is done for them (grafana-live §8)."""
+
+    def __init__(self, application: Any) -> None:
+        self.application = application
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Passes the handshake on, or answers it with 403."""
+        origin = header(scope, b"origin")
+        host = header(scope, b"host") or ""
+        if origin_allowed(origin, host=host, root_url=live_settings.root_url, patterns=live_settings.allowed_origins):
+            await self.application(scope, receive, send)
+            return
+        logger.warning(
+            "WebSocket refused: origin %.200r is not allowed for host %.200r; "
+            "if it should be, add it to LIVE['ALLOWED_ORIGINS'] or pass the Host header through your proxy",
+            origin,
+            host,
+        )
+        await receive()
+        await send({"type": "websocket.close", "code": 1000})
+
+
+class LiveConsumer(AsyncConsumer):
+    """One WebSocket speaking the Centrifuge JSON protocol."""
+
+    channel_layer_alias = None  # type: ignore[assignment]
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serves the socket until it is gone."""
+        await receive()
+        # Nothing is chosen but what we speak; some clients offer an empty name, which must not be echoed (§0.2).
+        offered = scope.get("subprotocols") or []
+        chosen = "centrifuge-json" if "centrifuge-json" in offered else None
+        await send({"type": "websocket.accept", "subprotocol": chosen})
+        if "centrifuge-protobuf" in offered and chosen is None:
+            await send({"type": "websocket.close", "code": int(DisconnectCode.INAPPROPRIATE_PROTOCOL)})
+            return
+        close_frame = use_close_frames(scope.get(RAW_SEND))
+        client = Client(await runtime.serve(), scope["user"], send, close_frame=close_frame)
+        try:
+            while True:
+                event = await receive()
+                if event["type"] == "websocket.disconnect":
+                    return
+                text = event.get("text")
+                client.receive(text if text is not None else event.get("bytes") or b"")
+                if client.busy:
+                    # Whoever sends without a pause must not starve its own commands.
+                    await asyncio.sleep(0)
+        finally:
+            await client.closed()
+
+
+async def no_such_path(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """The end of every WebSocket to a path that nothing serves: 4404, no traceback."""
+    await receive()
+    logger.info("WebSocket to unknown path %.200r", scope.get("path", ""))
+    await send({"type": "websocket.accept"})
+    code = DisconnectCode.NO_SUCH_PATH
+    await send({"type": "websocket.close", "code": int(code), "reason": code.reason})
