@@ -1,0 +1,1 @@
+"""The HTTP API, on Django REST framework: ``path("api/live/", include("live.api.urls"))``."""

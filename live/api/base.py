@@ -1,0 +1,130 @@
+"""What all views of the HTTP API share: nothing of the project's ``REST_FRAMEWORK`` settings, and errors as JSON.
+
+Every error is ``{"message": ...}``, with ``errors`` where there is a list of them. What a client sent never makes a
+traceback; what goes wrong on our side still does.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.http import Http404, HttpRequest, QueryDict, UnreadablePostError
+from django.utils.datastructures import MultiValueDict
+from rest_framework import exceptions, status
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView, set_rollback
+
+from live.api.authentication import LiveSessionAuthentication, LiveTokenAuthentication
+from live.exceptions import ErrorCode, LiveError, PublicationTooLarge
+from live.frames import InvalidLineProtocol
+
+logger = logging.getLogger("live.api")
+
+RETRY_AFTER = 5
+"""Seconds after which a sender may try again when the engine is down."""
+
+_STATUS = {
+    ErrorCode.UNKNOWN_CHANNEL: 404,
+    ErrorCode.BAD_REQUEST: 400,
+    ErrorCode.INVALID_CHANNEL: 400,
+    ErrorCode.FORBIDDEN: 403,
+    ErrorCode.NOT_FOUND: 404,
+}
+
+
+class PayloadTooLarge(exceptions.APIException):
+    """The body is larger than allowed."""
+
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_code = "too_large"
+
+
+class LengthRequired(exceptions.APIException):
+    """The server cannot read a body without its length."""
+
+    status_code = status.HTTP_411_LENGTH_REQUIRED
+    default_code = "length_required"
+
+
+class UnsupportedEncoding(exceptions.APIException):
+    """The body is compressed in a way that is not understood."""
+
+    status_code = status.HTTP_415_UNSUPPORTED_MEDIA_TYPE
+    default_code = "unsupported_encoding"
+
+
+class FirstRenderer(DefaultContentNegotiation):
+    """Always the view's first renderer: senders of metrics ask for all sorts of types and expect none."""
+
+    def select_renderer(
+        self, request: Request, renderers: Any, format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        """The first."""
+        return renderers[0], renderers[0].media_type
+
+
+class LiveAPIView(APIView):
+    """The base of the views; says everything itself that DRF would otherwise take from the project's settings."""
+
+    authentication_classes = [LiveTokenAuthentication, LiveSessionAuthentication]
+    renderer_classes = [JSONRenderer]
+    parser_classes = []
+    throttle_classes = []
+    content_negotiation_class = FirstRenderer
+    versioning_class = None
+    metadata_class = None
+    http_method_names = ["get", "head", "post"]
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        """The request, whose body nobody may take for a form: the CSRF check would look for a token in it."""
+        if not hasattr(request, "_post"):
+            request._post = QueryDict()  # type: ignore[attr-defined]
+            request._files = MultiValueDict()  # type: ignore[attr-defined]
+        return super().initialize_request(request, *args, **kwargs)
+
+    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
+        """Ours, whatever the project's is."""
+        return answer_error
+
+
+def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
+    """The answer to what a view raised; None for what is our fault, which then becomes a 500 as everywhere."""
+    response = _answer(error)
+    if response is not None:
+        set_rollback()
+    return response
+
+
+def _answer(error: Exception) -> Response | None:
+    if isinstance(error, InvalidLineProtocol):
+        return _message(400, error.message, errors=[line.as_dict() for line in error.errors])
+    if isinstance(error, PublicationTooLarge):
+        return _message(413, error.message)
+    if isinstance(error, LiveError):
+        if error.temporary:
+            logger.warning("answered 503: %s", error.message)
+            return _message(503, error.message, headers={"Retry-After": str(RETRY_AFTER)})
+        code = _STATUS.get(error.code)
+        return None if code is None else _message(code, error.message)
+    if isinstance(error, exceptions.APIException):
+        challenge = getattr(error, "auth_header", None)
+        headers = {"WWW-Authenticate": challenge} if challenge else None
+        return _message(error.status_code, str(error.detail), headers=headers)
+    if isinstance(error, Http404):
+        return _message(404, "not found")
+    if isinstance(error, PermissionDenied):
+        return _message(403, "forbidden")
+    if isinstance(error, (SuspiciousOperation, UnreadablePostError)):
+        # Too many parameters, an upload that broke off ...
+        return _message(400, "bad request")
+    return None
+
+
+def _message(code: int, message: str, *, headers: dict[str, str] | None = None, **more: Any) -> Response:
+    return Response({"message": message, **more}, status=code, headers=headers)

@@ -1,0 +1,153 @@
+"""``GET list``: the active channels, only those the caller may subscribe to."""
+
+import orjson
+import pytest
+from django.core.management import call_command
+from django.urls import reverse
+from rest_framework.authtoken.models import Token
+
+import live
+from live.handlers import ChannelHandler
+from live.handlers.registry import unregister
+from live.models import Permissions
+
+from .conftest import client_with, push
+
+
+def listed(client, stream_id):
+    """The entries of this test's channels."""
+    response = client.get("/api/live/list")
+    assert (response.status_code, response["Content-Type"]) == (200, "application/json")
+    return [entry for entry in orjson.loads(response.content)["channels"] if stream_id in entry["channel"]]
+
+
+def test_streams_are_listed_with_rate_and_schema(client, stream_id):
+    for body in ("mem used=1", "mem used=1\ncpu x=1", "mem used=3"):
+        push(client, stream_id, body)
+
+    assert listed(client_with(), stream_id) == [
+        {
+            "channel": f"stream/{stream_id}/{path}",
+            "minute_rate": rate,
+            "subscribers": 0,
+            "data": {
+                "schema": {
+                    "name": path,
+                    "fields": [
+                        {"name": "labels", "type": "string", "typeInfo": {"frame": "string"}},
+                        {"name": "time", "type": "time", "typeInfo": {"frame": "time.Time"}},
+                        {"name": field, "type": "number", "typeInfo": {"frame": "float64", "nullable": True}},
+                    ],
+                }
+            },
+        }
+        for path, rate, field in (("cpu", 1, "x"), ("mem", 3, "used"))
+    ]
+
+
+def test_the_whole_list_is_sorted(client, stream_id):
+    push(client, stream_id, "b x=1\na x=1\nc x=1\nB x=1")
+
+    names = [entry["channel"] for entry in orjson.loads(client.get("/api/live/list").content)["channels"]]
+    assert names == sorted(names)
+    assert len(names) >= 4
+
+
+def test_channels_without_frames_have_no_data(db, stream_id):
+    live.publish(f"grafana/broadcast/{stream_id}", {"hello": "world"})
+
+    assert listed(client_with(), stream_id) == [
+        {"channel": f"grafana/broadcast/{stream_id}", "minute_rate": 1, "subscribers": 0}
+    ]
+
+
+class StaffHandler(ChannelHandler):
+    """Channels for the staff; some do not exist."""
+
+    keep_last = True
+
+    async def can_subscribe(self, user, channel, data):
+        if channel.path.endswith("gone"):
+            raise live.NotFound
+        return user.is_authenticated and user.username == "pusher"
+
+
+@pytest.fixture
+def staff_scope(stream_id):
+    """A scope that only the pusher may subscribe to."""
+    live.register("staff", None, StaffHandler)
+    yield "staff"
+    unregister("staff")
+
+
+def test_only_what_the_caller_may_subscribe_to(client, user, stream_id, staff_scope):
+    live.publish(f"staff/room/{stream_id}", 1)
+    live.publish(f"staff/room/{stream_id}/gone", 1)
+    other = client_with(f"Token {Token.objects.create(user=user).key}")
+
+    assert [entry["channel"] for entry in listed(client, stream_id)] == [f"staff/room/{stream_id}"]
+    assert listed(other, stream_id) == []
+    assert listed(client_with(), stream_id) == []
+
+
+def test_channels_nobody_answers_for_any_more(client, stream_id):
+    live.register("staff", None, StaffHandler)
+    live.publish(f"staff/room/{stream_id}", 1)
+    unregister("staff")
+
+    assert listed(client, stream_id) == []
+
+
+def test_visitors_only_where_they_are_allowed(db, settings):
+    settings.LIVE = {"ALLOW_ANONYMOUS": False}
+
+    response = client_with().get("/api/live/list")
+
+    assert response.status_code == 401
+    assert response["WWW-Authenticate"].startswith("Token ")
+    assert orjson.loads(response.content) == {"message": "Authentication credentials were not provided."}
+
+
+def test_users_may_always(client, user, settings):
+    settings.LIVE = {"ALLOW_ANONYMOUS": False}
+    browser = client_with()
+    browser.force_login(user)
+
+    assert client.get("/api/live/list").status_code == 200
+    assert browser.get("/api/live/list").status_code == 200
+
+
+def test_visitors_where_the_project_says_that_they_are_none(db, settings):
+    settings.REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None}
+
+    assert client_with().get("/api/live/list").status_code == 200
+
+
+def test_the_url_has_a_name():
+    assert reverse("live:list") == "/api/live/list"
+
+
+# The holder of the permission
+
+
+@pytest.mark.django_db
+def test_the_holder_of_permissions_has_no_rows_and_no_table():
+    assert list(Permissions.objects.all()) == []
+    assert str(Permissions()) == "permissions of live"
+
+
+@pytest.mark.django_db
+def test_dumpdata_does_not_look_for_its_table(capsys):
+    call_command("dumpdata", "live")
+
+    assert capsys.readouterr().out.strip() == "[]"
+
+
+@pytest.mark.django_db
+def test_the_migration_is_complete():
+    call_command("makemigrations", "live", check=True, dry_run=True, verbosity=0)
+
+
+def test_the_permission_comes_with_migrate(pusher, user):
+    assert pusher.has_perm("live.push")
+    assert not user.has_perm("live.push")
