@@ -1,0 +1,50 @@
+"""Sites that the integration tests share."""
+
+import pytest
+
+from tests.site import Site
+
+
+@pytest.fixture(scope="session")
+def make_site(tmp_path_factory):
+    """Starts sites with changed ``LIVE`` settings; all are stopped in the end, and none may have had a traceback."""
+    sites = []
+
+    def make(**live):
+        site = Site(tmp_path_factory.mktemp("site"), **live)
+        site.prepare()
+        sites.append(site)
+        site.start()
+        return site
+
+    yield make
+    for site in sites:
+        site.stop()
+        assert "Traceback" not in site.log, site.log
+
+
+@pytest.fixture(scope="session")
+def site(make_site):
+    """The demo as it is."""
+    return make_site()
+
+
+@pytest.fixture(scope="session")
+def login():
+    """Logs a user of a site in; the Cookie header."""
+
+    def get(site, username="demo"):
+        code = (
+            "from django.contrib.auth import get_user_model, SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY\n"
+            "from django.contrib.sessions.backends.db import SessionStore\n"
+            f"user = get_user_model().objects.get(username={username!r})\n"
+            "session = SessionStore()\n"
+            "session[SESSION_KEY] = str(user.pk)\n"
+            "session[BACKEND_SESSION_KEY] = 'django.contrib.auth.backends.ModelBackend'\n"
+            "session[HASH_SESSION_KEY] = user.get_session_auth_hash()\n"
+            "session.create()\n"
+            "print(session.session_key)"
+        )
+        return f"sessionid={site.manage('shell', '--no-imports', '-c', code).strip()}"
+
+    return get
