@@ -71,8 +71,9 @@ class LiveConsumer(AsyncConsumer):
         if "centrifuge-protobuf" in offered and chosen is None:
             await send({"type": "websocket.close", "code": int(DisconnectCode.INAPPROPRIATE_PROTOCOL)})
             return
-        close_frame = use_close_frames(scope.get(RAW_SEND))
-        client = Client(await runtime.serve(), scope["user"], send, close_frame=close_frame)
+        # Publications need nothing of what middleware does to `send`; for each delivery it would cost.
+        send = scope.get(RAW_SEND, send)
+        client = Client(await runtime.serve(), scope["user"], send, close_frame=use_close_frames(send))
         try:
             while True:
                 event = await receive()
