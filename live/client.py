@@ -12,7 +12,6 @@ import logging
 import random
 import uuid
 from collections import deque
-from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -32,6 +31,7 @@ from live.exceptions import (
 )
 from live.handlers import User, find_handler
 from live.node import Encoded, Node, Outbox, Subscription
+from live.node.outbox import ServerSocket
 from live.protocol import (
     Command,
     Connect,
@@ -80,9 +80,7 @@ class Client:
         "user",
     )
 
-    def __init__(
-        self, node: Node, user: User, send: Any, *, close_frame: Callable[[int], None] | None = None
-    ) -> None:
+    def __init__(self, node: Node, user: User, send: Any, *, server_socket: ServerSocket | None = None) -> None:
         self.id = str(uuid.uuid4())
         self.node = node
         self.user = user
@@ -96,7 +94,7 @@ class Client:
             limit=node.settings.client_queue_max_bytes,
             on_slow=self.overflow,
             on_error=self._write_failed,
-            close_frame=close_frame,
+            server_socket=server_socket,
         )
         self._timer = asyncio.get_running_loop().call_later(
             node.settings.connect_timeout, self.disconnect, DisconnectCode.CONNECT_TIMEOUT

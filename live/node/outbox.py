@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 from live.exceptions import DisconnectCode
 from live.protocol.replies import disconnect_push
@@ -36,6 +36,16 @@ RAW_SEND = "live.send"
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
+class ServerSocket(Protocol):
+    """What a server's own end of a connection can do beside `send`."""
+
+    def close(self, code: int) -> None:
+        """Sends a close frame with a code that `send` would refuse."""
+
+    def held_bytes(self) -> int:
+        """Bytes that `send` took and the client's side has not."""
+
+
 class Encoded:
     """A message encoded once and shared by every outbox it goes to: JSON as bytes, and as text where a server asks."""
 
@@ -57,18 +67,19 @@ class Outbox:
     """The messages on their way to one client.
 
     `send` is ASGI's send of an accepted WebSocket, `limit` the most bytes that may wait. `on_slow` is called once when
-    a message would exceed it, `on_error` once when the socket cannot be written to. `close_frame` writes a close frame
-    with a code that the server's `send` would refuse, where the server has such a way.
+    a message would exceed it, `on_error` once when the socket cannot be written to. `server_socket` is the server's own
+    end of the connection, where it is known.
     """
 
     __slots__ = (
-        "_close_frame",
         "_closing",
+        "_interrupted",
         "_limit",
         "_on_error",
         "_on_slow",
         "_queue",
         "_send",
+        "_server_socket",
         "_task",
         "queued_bytes",
     )
@@ -80,16 +91,17 @@ class Outbox:
         limit: int,
         on_slow: Callable[[], None],
         on_error: Callable[[Exception], None],
-        close_frame: Callable[[int], None] | None = None,
+        server_socket: ServerSocket | None = None,
     ) -> None:
         self._send = send
-        self._close_frame = close_frame
+        self._server_socket = server_socket
         self._limit = limit
         self._on_slow = on_slow
         self._on_error = on_error
         self._queue: deque[Encoded] = deque()
         self._task: asyncio.Task[None] | None = None
         self._closing: tuple[DisconnectCode, str] | None = None
+        self._interrupted = False
         self.queued_bytes = 0
 
     def write(self, message: Encoded) -> None:
@@ -97,7 +109,8 @@ class Outbox:
         if self._closing is not None:
             return
         size = len(message.raw)
-        if self.queued_bytes + size > self._limit:
+        held = self._server_socket.held_bytes() if self._server_socket is not None else 0
+        if self.queued_bytes + held + size > self._limit:
             self._on_slow()
             return
         self._queue.append(message)
@@ -122,6 +135,7 @@ class Outbox:
     def _interrupt(self, draining: asyncio.Task[None]) -> None:
         # The drain may be stuck in a send that never ends; what it holds is not wanted any more.
         if self._task is draining:
+            self._interrupted = True
             self._drop()
             self._task = asyncio.get_running_loop().create_task(self._goodbye(draining))
 
@@ -154,7 +168,8 @@ class Outbox:
             self._drop()
             self._on_error(error)
         finally:
-            if self._task is asyncio.current_task():
+            # Once interrupted, the task kept is the goodbye, not this one.
+            if not self._interrupted:
                 self._task = None
 
     async def _goodbye(self, stuck: asyncio.Task[None] | None) -> None:
@@ -175,8 +190,8 @@ class Outbox:
         code, reason = self._closing
         if code is not DisconnectCode.MESSAGE_TOO_BIG:
             await self._send({"type": "websocket.send", "text": disconnect_push(code, reason).decode()})
-        elif self._close_frame is not None:
-            self._close_frame(code)
+        elif self._server_socket is not None:
+            self._server_socket.close(code)
             return
         await self._send({"type": "websocket.close", "code": int(code), "reason": reason})
 

@@ -1,7 +1,10 @@
 """Limits of connections and time, over a real daphne."""
 
 import asyncio
+import json
+import socket
 
+import psutil
 import pytest
 
 
@@ -61,3 +64,24 @@ async def test_who_does_not_is_disconnected(hasty_site):
         await peer.ws.recv()
         close_code, _ = await peer.closed()
         assert close_code == 3012
+
+
+async def test_who_reads_nothing_is_found_slow_and_the_others_lose_nothing(make_site):
+    site = make_site(CLIENT_QUEUE_MAX_BYTES=600_000)
+    body = "weather text=" + json.dumps("x" * 400_000)
+    # A small window, so that what the client does not read stays with the server.
+    slow_socket = socket.socket()
+    slow_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow_socket.connect(("127.0.0.1", site.port))
+    async with site.connect(sock=slow_socket, max_queue=1) as slow, site.connect() as healthy:
+        await slow.subscribe("stream/slow/weather")
+        await healthy.subscribe("stream/slow/weather")
+        slow.ws.transport.pause_reading()
+        for number in range(40):
+            assert (await asyncio.to_thread(site.push, "slow", body))[0] == 200
+            assert (await healthy.publication())["offset"] == number + 1
+        slow.ws.transport.resume_reading()
+        # How much of the goodbye gets through a full socket is the network's affair; that it ended is ours.
+        await slow.closed()
+    memory = psutil.Process(site.process.pid).memory_info().rss
+    assert memory < 250 * 2**20
