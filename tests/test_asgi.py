@@ -9,6 +9,9 @@ from live.asgi import live_application
 from live.node import current_node, runtime
 from tests.peers import Socket
 
+# Channels' login looks at the database's connections for every WebSocket.
+pytestmark = pytest.mark.django_db(transaction=True)
+
 
 @pytest.fixture(autouse=True)
 async def stop_node():
@@ -80,7 +83,6 @@ async def test_paths_that_lead_nowhere_are_closed():
     assert connection.socket.close == {"type": "websocket.close", "code": 4404, "reason": "no such path"}
 
 
-@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("event", [{"text": '{"id":1,"connect":{}}'}, {"bytes": b"x"}, {"text": None}])
 async def test_a_socket_on_a_server_that_is_not_daphne(event):
     application = live_application(path="own/path")
@@ -91,7 +93,6 @@ async def test_a_socket_on_a_server_that_is_not_daphne(event):
     assert current_node().stats().clients == 0
 
 
-@pytest.mark.django_db(transaction=True)
 async def test_too_large_a_message_on_a_server_that_is_not_daphne():
     message = {"type": "websocket.receive", "text": "x" * 70_000}
     connection = Connection(live_application(), scope(), CONNECT, message)
@@ -101,7 +102,6 @@ async def test_too_large_a_message_on_a_server_that_is_not_daphne():
     await connection.task
 
 
-@pytest.mark.django_db(transaction=True)
 async def test_a_client_of_the_protobuf_flavour_is_told_at_once():
     connection = Connection(live_application(), scope(subprotocols=["centrifuge-protobuf"]), CONNECT)
     await connection.socket.until(lambda: connection.socket.close)

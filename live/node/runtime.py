@@ -13,8 +13,8 @@ import contextvars
 import logging
 import os
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from live.conf import get_settings
 from live.exceptions import EngineUnavailable, SyncInAsync
@@ -101,7 +101,7 @@ async def arun(operation: Callable[[Node], Awaitable[T]]) -> T:
     loop, node = _home()
     if loop is asyncio.get_running_loop():
         return await operation(node)
-    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_as_coroutine(operation, node), loop))
+    return await asyncio.wrap_future(_submit(operation, node, loop))
 
 
 def run(operation: Callable[[Node], Awaitable[T]], *, timeout: float | None = None) -> T:
@@ -118,9 +118,7 @@ def run(operation: Callable[[Node], Awaitable[T]], *, timeout: float | None = No
         raise SyncInAsync("publish() would block the running event loop; use `await apublish(...)` here")
     loop, node = _home()
     seconds = node.settings.publish_timeout if timeout is None else timeout
-    # In an empty context: with this request's, asgiref would run synchronous code of handlers in this very thread,
-    # which waits here.
-    future = contextvars.Context().run(asyncio.run_coroutine_threadsafe, _as_coroutine(operation, node), loop)
+    future = _submit(operation, node, loop)
     try:
         return future.result(seconds)
     except concurrent.futures.TimeoutError:
@@ -128,8 +126,14 @@ def run(operation: Callable[[Node], Awaitable[T]], *, timeout: float | None = No
         raise EngineUnavailable(f"the node did not answer within {seconds:g} s, try again later") from None
 
 
-def _as_coroutine(operation: Callable[[Node], Awaitable[T]], node: Node) -> Coroutine[Any, Any, T]:
+def _submit(
+    operation: Callable[[Node], Awaitable[T]], node: Node, loop: asyncio.AbstractEventLoop
+) -> concurrent.futures.Future[T]:
+    """Starts `operation` on the node's loop from another thread."""
+
     async def call() -> T:
         return await operation(node)
 
-    return call()
+    # In an empty context: with the caller's, asgiref would run synchronous code of handlers in the caller's thread,
+    # which waits for the result.
+    return contextvars.Context().run(asyncio.run_coroutine_threadsafe, call(), loop)
