@@ -1,0 +1,15 @@
+"""The demo's URLs: the API of `live`, the dashboards and Django's own pages."""
+
+from django.contrib import admin
+from django.contrib.auth.views import LogoutView
+from django.urls import include, path
+
+from project.dashboards.views import SignInView
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("accounts/login/", SignInView.as_view(), name="login"),
+    path("accounts/logout/", LogoutView.as_view(), name="logout"),
+    path("api/live/", include("live.api.urls")),
+    path("", include("project.dashboards.urls")),
+]
