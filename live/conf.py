@@ -68,6 +68,9 @@ class LiveSettings:
     store_max_channels: int = 10_000
     """Channels the memory store remembers; the ones idle the longest are forgotten first."""
 
+    history_max_bytes: int = 4 * 1024 * 1024
+    """Most bytes of history kept for one channel, however many publications its handler asks for."""
+
     last_value_ttl: float = 7 * 24 * 3600.0
     """Seconds the last value of an idle channel is kept for new subscribers."""
 
@@ -137,6 +140,7 @@ _RULES: dict[str, Callable[[Any], str | None]] = {
     "publish_timeout": _number(0.01, whole=False),
     "push_max_bytes": _number(1),
     "store_max_channels": _number(1),
+    "history_max_bytes": _number(0),
     "last_value_ttl": _number(1, whole=False),
     "channel_layer": _text,
     "handlers": _handlers,

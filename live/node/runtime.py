@@ -37,7 +37,11 @@ def _make_node() -> Node:
     settings = get_settings()
     if _store is None:
         # One store a process: what was published before the server took its first request is not lost.
-        _store = MemoryStore(max_channels=settings.store_max_channels, ttl=settings.last_value_ttl)
+        _store = MemoryStore(
+            max_channels=settings.store_max_channels,
+            ttl=settings.last_value_ttl,
+            history_max_bytes=settings.history_max_bytes,
+        )
     return Node(settings=settings, layer=find_layer(settings.channel_layer), store=_store)
 
 

@@ -52,28 +52,51 @@ class _Stream:
     epoch: str
     offset: int = 0
     publications: deque[tuple[float, Publication]] = field(default_factory=deque)
+    history_bytes: int = 0
     history_ttl: float = 0.0
     last: bytes | None = None
     schema: bytes | None = None
     rate: MinuteRate = field(default_factory=MinuteRate)
     touched: float = 0.0
 
+    def keep(self, publication: Publication, options: ChannelOptions, now: float, max_bytes: int) -> None:
+        """Adds a publication to the history and drops the oldest beyond its limits of number, bytes and age."""
+        self.history_ttl = options.history_ttl
+        self.publications.append((now, publication))
+        self.history_bytes += len(publication.data)
+        while len(self.publications) > options.history_size or self.history_bytes > max_bytes:
+            self._drop_oldest()
+        self.trim(now)
+
     def trim(self, now: float) -> None:
         """Drops publications past their time."""
         while self.publications and self.publications[0][0] + self.history_ttl <= now:
-            self.publications.popleft()
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        _, publication = self.publications.popleft()
+        self.history_bytes -= len(publication.data)
 
 
 class MemoryStore(Store):
     """Keeps at most `max_channels` channels, each for `ttl` seconds after its last publication.
 
+    A channel's history takes at most `history_max_bytes`, however many publications it may hold.
     The channel idle the longest goes first; its stream gets a new epoch if it comes back. Locked, not bound to an
     event loop: a process that publishes from threads and one that serves use it alike. `clock` gives seconds.
     """
 
     shared = False
 
-    def __init__(self, *, max_channels: int, ttl: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        max_channels: int,
+        ttl: float,
+        history_max_bytes: int = 4 * 1024 * 1024,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._history_max_bytes = history_max_bytes
         self._max_channels = max_channels
         self._ttl = ttl
         self._clock = clock
@@ -104,11 +127,7 @@ class MemoryStore(Store):
                 return Publication(sent, info=info)
             stream.offset += 1
             publication = Publication(sent, stream.offset, stream.epoch, info)
-            stream.history_ttl = options.history_ttl
-            stream.publications.append((now, publication))
-            while len(stream.publications) > options.history_size:
-                stream.publications.popleft()
-            stream.trim(now)
+            stream.keep(publication, options, now, self._history_max_bytes)
             return publication
 
     def _touch(self, channel: Channel, now: float) -> _Stream:

@@ -23,7 +23,7 @@ class Clock:
 
 @dataclass
 class StoreCase:
-    """A store under test: at most 3 channels, forgotten after 60 s."""
+    """A store under test: at most 3 channels, forgotten after 60 s, 1,000 bytes of history each."""
 
     store: Store
     advance: Callable[[float], None]
@@ -31,7 +31,7 @@ class StoreCase:
 
 def memory_store():
     clock = Clock()
-    return StoreCase(MemoryStore(max_channels=3, ttl=60, clock=clock), clock.advance)
+    return StoreCase(MemoryStore(max_channels=3, ttl=60, history_max_bytes=1000, clock=clock), clock.advance)
 
 
 @pytest.fixture(params=[memory_store], ids=["memory"])

@@ -48,6 +48,15 @@ async def test_history_is_trimmed_by_size_and_by_age(case):
     assert await case.store.history(A) == ([], top)
 
 
+async def test_history_is_trimmed_by_bytes(case):
+    await append(case, *[b"x" * 400] * 4)
+    found, top = await case.store.history(A)
+    assert [publication.offset for publication in found] == [3, 4]
+    await append(case, b"x" * 1001)
+    found, top = await case.store.history(A)
+    assert (found, top.offset) == ([], 5)
+
+
 async def test_history_since_a_position_is_ascending_and_limited(case):
     first, *_ = await append(case, b"1", b"2", b"3")
     found, _ = await case.store.history(A, since=first.position)
