@@ -1,0 +1,26 @@
+# The demo site in one container: daphne with the pages built in. docker-compose.yml runs it beside Telegraf.
+
+FROM node:22-slim AS pages
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --no-audit --no-fund
+COPY project/frontend project/frontend
+RUN npm run build
+
+FROM python:3.12-slim
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 LIVE_VAR=/var/lib/live
+WORKDIR /app
+COPY requirements.txt ./
+RUN pip install --no-cache-dir --requirement requirements.txt \
+    && useradd --system --uid 10001 --home-dir /app live \
+    && install --directory --owner=live --mode=0700 "$LIVE_VAR"
+COPY manage.py ./
+COPY live live
+COPY project project
+COPY --from=pages /app/live/static/live/vendor live/static/live/vendor
+COPY --from=pages /app/project/static/project/vendor project/static/project/vendor
+USER live
+VOLUME /var/lib/live
+EXPOSE 8000
+# exec: daphne itself gets the SIGTERM of `docker stop`.
+CMD ["sh", "-c", "python manage.py migrate --verbosity 0 && python manage.py seed_demo && exec python -m daphne --endpoint tcp:port=8000:interface=0.0.0.0:backlog=1024 --no-server-name --verbosity 0 project.asgi:application"]
