@@ -1,0 +1,221 @@
+"""One run: a fresh server on one core, the client on another, publications for some seconds, and what it took."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from bench import publisher
+
+ROOT = Path(__file__).resolve().parent.parent
+HOST = "127.0.0.1"
+RATE = 20
+START_SECONDS = 30
+JOIN_SECONDS = 120
+IDLE_SECONDS = 2.0
+QUIET_SECONDS = 1.0  # without CPU time worth the name: everything was delivered
+DRAIN_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """What is measured: its name in the table, its application, and how a client joins it."""
+
+    name: str
+    application: str
+    path: str
+    ready: str
+    first: str
+
+
+LIVE = Server(
+    name="live",
+    application="bench.site:application",
+    path="/api/live/ws",
+    ready='"id":2',
+    first='{"id":1,"connect":{}}\n{"id":2,"subscribe":{"channel":"grafana/broadcast/bench"}}',
+)
+STOCK = Server(
+    name="stock",
+    application="bench.stock.site:application",
+    path="/bench/stock",
+    ready='"ready"',
+    first="",
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """The numbers of one run."""
+
+    server: Server
+    subscribers: int
+    publications: int
+    deliveries: int
+    deliveries_per_second: float
+    p50_ms: float
+    p99_ms: float
+    cpu_us: float
+    """Server CPU time for one delivery: all of it from the first publication on, idle work included."""
+    idle_share: float
+    """Of one core, with everybody connected and nothing published."""
+    memory_kib: float
+    """Resident memory for one connection."""
+
+    @property
+    def missing(self) -> int:
+        """Deliveries that never came."""
+        return self.publications * self.subscribers - self.deliveries
+
+
+class BenchError(Exception):
+    """A run that gave no numbers."""
+
+
+_CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORE = {_CORES[0]}
+CLIENT_CORES = set(_CORES[1:]) or SERVER_CORE
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time a process has used, to the nanosecond; /proc/<pid>/stat has the same in steps of 10 ms."""
+    return time.clock_gettime((~pid << 3) | 2)  # what clock_getcpuclockid(3) makes of a pid
+
+
+@contextmanager
+def running(server: Server, env: dict[str, str]) -> Iterator[tuple[int, int]]:
+    """A fresh daphne on a core of its own: yields its process id and port."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "daphne", "--endpoint", f"tcp:port={port}:interface={HOST}:backlog=1024"]
+    os.sched_setaffinity(0, SERVER_CORE)  # a child inherits it
+    # The stock consumer prints a traceback for each socket that leaves while it has messages waiting.
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            [*command, "--verbosity", "0", server.application], cwd=ROOT, env=env, stdout=errors, stderr=errors
+        )
+        os.sched_setaffinity(0, CLIENT_CORES)
+        try:
+            wait_until_open(process, port)
+            yield process.pid, port
+        except BenchError as problem:
+            errors.seek(0)
+            raise BenchError(f"{server.name}: {problem}\n{errors.read()[-2000:]}") from problem
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def wait_until_open(process: subprocess.Popen[bytes], port: int) -> None:
+    """Returns when the port answers."""
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            socket.create_connection((HOST, port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise BenchError(f"daphne did not start (code {process.poll()})")
+
+
+class Load:
+    """The client: so many subscribers, ready once `joined` returned."""
+
+    def __init__(self, client: Path, server: Server, port: int, subscribers: int, cookie: str) -> None:
+        words = [client, HOST, port, server.path, subscribers, server.ready, server.first, f"Cookie: {cookie}"]
+        self.process = subprocess.Popen(
+            [str(word) for word in words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.subscribers = subscribers
+
+    def joined(self) -> None:
+        """Waits until everybody is subscribed."""
+        timer = signal.signal(signal.SIGALRM, lambda *_: self.process.kill())
+        signal.alarm(JOIN_SECONDS)
+        try:
+            said = self.process.stdout.readline() if self.process.stdout else ""
+        finally:
+            signal.alarm(0)
+            signal.signal(signal.SIGALRM, timer)
+        if said != f"ready {self.subscribers}\n":
+            self.process.kill()
+            self.process.wait()
+            raise BenchError(f"not everybody could subscribe: {said.strip() or 'no answer'}")
+
+    def report(self) -> dict[str, float]:
+        """Ends the client and returns its numbers."""
+        text, _ = self.process.communicate(timeout=30)
+        return dict(json.loads(text))
+
+
+def publish(port: int, seconds: float) -> None:
+    """Makes the server start publishing."""
+    url = f"http://{HOST}:{port}{publisher.PATH}?rate={RATE}&seconds={seconds}"
+    urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=10).close()
+
+
+def wait_until_quiet(pid: int) -> None:
+    """Returns when the server has nothing more to deliver, at the latest after DRAIN_SECONDS."""
+    deadline = time.monotonic() + DRAIN_SECONDS
+    while time.monotonic() < deadline:
+        before = cpu_seconds(pid)
+        time.sleep(QUIET_SECONDS)
+        if cpu_seconds(pid) - before < 0.1 * QUIET_SECONDS:
+            return
+
+
+def measure(server: Server, subscribers: int, seconds: float, client: Path, env: dict[str, str], cookie: str) -> Result:
+    """One run; raises BenchError when it gave no numbers."""
+    with running(server, env) as (pid, port):
+        # The first connection and publication import and cache; that belongs to no connection.
+        warm = Load(client, server, port, 1, cookie)
+        warm.joined()
+        publish(port, 0.5)
+        time.sleep(1)
+        warm.report()
+        memory = psutil.Process(pid).memory_info().rss
+        load = Load(client, server, port, subscribers, cookie)
+        load.joined()
+        memory = psutil.Process(pid).memory_info().rss - memory
+        before = cpu_seconds(pid)
+        time.sleep(IDLE_SECONDS)
+        started = cpu_seconds(pid)
+        publish(port, seconds)
+        time.sleep(seconds)
+        used = cpu_seconds(pid) - started
+        wait_until_quiet(pid)
+        used = max(used, cpu_seconds(pid) - started)
+        report = load.report()
+        deliveries = int(report["deliveries"])
+        if not deliveries:
+            raise BenchError("nothing was delivered")
+    return Result(
+        server=server,
+        subscribers=subscribers,
+        publications=int(RATE * seconds),
+        deliveries=deliveries,
+        # From the first to the last there is one interval less than there were publications.
+        deliveries_per_second=deliveries / (report["seconds"] + 1 / RATE),
+        p50_ms=report["p50_ms"],
+        p99_ms=report["p99_ms"],
+        cpu_us=1e6 * used / deliveries,
+        idle_share=(started - before) / IDLE_SECONDS,
+        memory_kib=memory / 1024 / subscribers,
+    )

@@ -1,0 +1,1 @@
+"""The comparison: what one writes with Channels alone, following its tutorial."""
