@@ -72,6 +72,7 @@ class Handler(ChannelHandler):
     pass
 
 
+@pytest.mark.django_db
 def test_the_project_passes_its_own_checks():
     assert checks.run_checks() == []
 

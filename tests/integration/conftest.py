@@ -1,8 +1,17 @@
 """Sites that the integration tests share."""
 
+import gc
+
 import pytest
 
 from tests.site import Site
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_open():
+    """A socket that a test forgot is that test's failure, not that of whichever runs when it is collected."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")
