@@ -250,9 +250,13 @@ class Hub:
         if not complete or entry.position.offset < top.offset:
             self._restart(channel, entry, top)
             return True
-        if entry.seen > entry.position.offset:
+        if entry.seen <= entry.position.offset:
+            entry.filling = False
+            return True
+        if publications:
             return False
-        entry.filling = False
+        # What was relayed is not in the store, and trying again for ever would not bring it there.
+        self._restart(channel, entry, top)
         return True
 
     def _restart(self, channel: Channel, entry: _Subscribers, position: Position) -> None:

@@ -94,6 +94,14 @@ async def test_an_unreadable_gap_is_told_to_the_subscribers():
     assert recorder.offsets == []
 
 
+async def test_what_was_relayed_and_is_not_in_the_store_is_told():
+    hub, _ = make_hub()
+    recorder, _ = await subscribe(hub, 8)
+    hub.deliver(A, pub(10))
+    assert hub.fill(A, [], Position(8, EPOCH))
+    assert recorder.ended == [A]
+
+
 async def test_a_new_epoch_is_told_to_the_subscribers():
     hub, _ = make_hub()
     recorder, _ = await subscribe(hub, 3)
