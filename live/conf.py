@@ -62,8 +62,14 @@ class LiveSettings:
     publish_timeout: float = 5.0
     """Seconds a synchronous publish waits for the node before it raises `EngineUnavailable`."""
 
-    push_max_bytes: int = 1024 * 1024
-    """Largest body of a push in bytes; a larger one is answered 413."""
+    push_max_bytes: int = 4 * 1024 * 1024
+    """Largest body of a push in bytes, inflated; a larger one is answered 413."""
+
+    stream_history_size: int = 300
+    """Publications of a stream kept for pages that open late."""
+
+    stream_history_ttl: float = 300.0
+    """Seconds a publication of a stream is kept for pages that open late; 0: no history."""
 
     store_max_channels: int = 10_000
     """Channels the memory store remembers; the ones idle the longest are forgotten first."""
@@ -139,6 +145,8 @@ _RULES: dict[str, Callable[[Any], str | None]] = {
     "client_pending_max_bytes": _number(4096),
     "publish_timeout": _number(0.01, whole=False),
     "push_max_bytes": _number(1),
+    "stream_history_size": _number(0),
+    "stream_history_ttl": _number(0, whole=False),
     "store_max_channels": _number(1),
     "history_max_bytes": _number(0),
     "last_value_ttl": _number(1, whole=False),

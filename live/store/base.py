@@ -26,6 +26,9 @@ class ChannelOptions:
     keep_last: bool = False
     """Whether the last value is kept and sent to new subscribers."""
 
+    key_interval: int = 30
+    """Where a publication has a short form, the whole one goes out at least every so many publications."""
+
     @property
     def has_history(self) -> bool:
         """Whether publications carry an offset."""
@@ -76,6 +79,8 @@ class ActiveChannel:
     """Publications in the last 60 seconds."""
     schema: bytes | None = None
     """JSON of the schema-only frame, in channels of frames."""
+    last_publication: float | None = None
+    """When something was published last, in seconds of Unix time; None: nothing the store knows of."""
 
 
 class Store(ABC):
@@ -99,7 +104,9 @@ class Store(ABC):
 
         In one step: the next offset is given, the history trimmed by size and age, `data` becomes the last value, the
         rate counts one. With `schema` (bytes that change when and only when the meaning of `short` changes),
-        subscribers get `short` instead of `data` while the schema is the one kept from the publication before.
+        subscribers get `short` instead of `data` while the schema is the one kept from the publication before, except
+        for key frames: `data` goes out at least every `options.key_interval` publications and often enough in time that
+        what the history holds can be understood by itself, from the first `data` in it on.
         """
 
     @abstractmethod
@@ -108,16 +115,17 @@ class Store(ABC):
 
     @abstractmethod
     async def history(
-        self, channel: Channel, *, since: Position | None = None, limit: int = -1
+        self, channel: Channel, *, since: Position | None = None, limit: int = -1, reverse: bool = False
     ) -> tuple[list[Publication], Position]:
         """The kept publications after `since` in ascending order, at most `limit` (-1: all), and the top position.
 
-        `since` with an epoch that is not the stream's yields no publications: compare the top's epoch.
+        With `reverse` those before `since` (None: all) in descending order. `since` with an epoch that is not the
+        stream's yields no publications: compare the top's epoch.
         """
 
     @abstractmethod
-    async def active(self) -> list[ActiveChannel]:
-        """The channels the store knows of, in the order of their names."""
+    async def active(self, channel: Channel | None = None) -> list[ActiveChannel]:
+        """The channels the store knows of, in the order of their names; with `channel` that one only, if known."""
 
     @abstractmethod
     async def expire(self) -> None:

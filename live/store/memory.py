@@ -15,6 +15,9 @@ from live.store.base import ActiveChannel, ChannelOptions, ChannelState, Positio
 
 _MINUTE = 60
 
+KEYS_IN_WINDOW = 10
+"""A key frame goes out at least so often within the time that a history covers."""
+
 
 def new_epoch() -> str:
     """A name for one life of a stream."""
@@ -56,22 +59,60 @@ class _Stream:
     history_ttl: float = 0.0
     last: bytes | None = None
     schema: bytes | None = None
+    key_offset: int = 0
+    """Offset of the last key frame: of the last publication that went out whole."""
+    key_time: float = 0.0
+    since_key: int = 0
+    """Publications after it."""
+    published_at: float | None = None
     rate: MinuteRate = field(default_factory=MinuteRate)
     touched: float = 0.0
 
-    def keep(self, publication: Publication, options: ChannelOptions, now: float, max_bytes: int) -> None:
-        """Adds a publication to the history and drops the oldest beyond its limits of number, bytes and age."""
+    @property
+    def holds_key(self) -> bool:
+        """Whether the history holds a key frame."""
+        return bool(self.publications) and self.publications[0][1].offset <= self.key_offset
+
+    def wants_key(self, options: ChannelOptions, now: float) -> bool:
+        """Whether it is time for the next one: by number, by age, or because the history is about to lose the last."""
+        if not options.has_history:
+            return self.since_key + 1 >= options.key_interval
+        # Several of them in a window, so that little is lost before the first.
+        interval = min(options.key_interval, max(1, options.history_size // 2))
+        return (
+            self.since_key + 1 >= interval
+            or now - self.key_time >= options.history_ttl / KEYS_IN_WINDOW
+            or not self.holds_key
+        )
+
+    def make_room(self, size: int, options: ChannelOptions, now: float, max_bytes: int) -> None:
+        """Drops the oldest publications until one more of `size` bytes fits."""
         self.history_ttl = options.history_ttl
-        self.publications.append((now, publication))
-        self.history_bytes += len(publication.data)
-        while len(self.publications) > options.history_size or self.history_bytes > max_bytes:
+        while self.publications and (
+            len(self.publications) >= options.history_size or self.history_bytes + size > max_bytes
+        ):
             self._drop_oldest()
         self.trim(now)
 
+    def keep(self, publication: Publication, now: float, max_bytes: int) -> None:
+        """Adds a publication that there is room for; one larger than all the room there can be is not kept."""
+        if len(publication.data) <= max_bytes:
+            self.publications.append((now, publication))
+            self.history_bytes += len(publication.data)
+
+    def mark(self, now: float, *, whole: bool) -> None:
+        """Notes in which form the newest publication goes out."""
+        self.since_key += 1
+        if whole:
+            self.key_offset, self.key_time, self.since_key = self.offset, now, 0
+
     def trim(self, now: float) -> None:
-        """Drops publications past their time."""
+        """Drops publications past their time, and all of them when none is left to start reading at."""
         while self.publications and self.publications[0][0] + self.history_ttl <= now:
             self._drop_oldest()
+        if not self.holds_key:
+            self.publications.clear()
+            self.history_bytes = 0
 
     def _drop_oldest(self) -> None:
         _, publication = self.publications.popleft()
@@ -119,15 +160,22 @@ class MemoryStore(Store):
         now = self._clock()
         with self._lock:
             stream = self._touch(channel, now)
-            sent = short if short is not None and schema is not None and schema == stream.schema else data
+            stream.published_at = time.time()
+            if options.has_history:
+                stream.make_room(len(data), options, now, self._history_max_bytes)
+            same = schema is not None and schema == stream.schema
+            whole = short is None or not same or stream.wants_key(options, now)
+            sent = data if short is None or whole else short
             stream.schema = schema
             if options.keep_last:
                 stream.last = data
             if not options.has_history:
+                stream.mark(now, whole=whole)
                 return Publication(sent, info=info)
             stream.offset += 1
+            stream.mark(now, whole=whole)
             publication = Publication(sent, stream.offset, stream.epoch, info)
-            stream.keep(publication, options, now, self._history_max_bytes)
+            stream.keep(publication, now, self._history_max_bytes)
             return publication
 
     def _touch(self, channel: Channel, now: float) -> _Stream:
@@ -154,7 +202,7 @@ class MemoryStore(Store):
             return ChannelState(position, stream.last if stream and options.keep_last else None)
 
     async def history(
-        self, channel: Channel, *, since: Position | None = None, limit: int = -1
+        self, channel: Channel, *, since: Position | None = None, limit: int = -1, reverse: bool = False
     ) -> tuple[list[Publication], Position]:
         now = self._clock()
         with self._lock:
@@ -163,20 +211,24 @@ class MemoryStore(Store):
                 return [], Position(0, self._epoch)
             stream.trim(now)
             top = Position(stream.offset, stream.epoch)
-            after = 0
-            if since is not None:
-                if since.epoch and since.epoch != stream.epoch:
-                    return [], top
-                after = since.offset
-            found = [publication for _, publication in stream.publications if publication.offset > after]
+            if since is not None and since.epoch and since.epoch != stream.epoch:
+                return [], top
+            if reverse:
+                before = top.offset + 1 if since is None else since.offset
+                found = [publication for _, publication in reversed(stream.publications) if publication.offset < before]
+            else:
+                after = 0 if since is None else since.offset
+                found = [publication for _, publication in stream.publications if publication.offset > after]
             return found if limit < 0 else found[:limit], top
 
-    async def active(self) -> list[ActiveChannel]:
+    async def active(self, channel: Channel | None = None) -> list[ActiveChannel]:
         now = self._clock()
         with self._lock:
+            names = sorted(self._streams, key=str) if channel is None else [channel]
             return [
-                ActiveChannel(channel, stream.rate.total(now), stream.schema)
-                for channel, stream in sorted(self._streams.items(), key=lambda item: str(item[0]))
+                ActiveChannel(name, stream.rate.total(now), stream.schema, stream.published_at)
+                for name in names
+                if (stream := self._streams.get(name)) is not None
             ]
 
     async def expire(self) -> None:

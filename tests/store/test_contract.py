@@ -1,6 +1,7 @@
 """What every store must do: one suite over all of them."""
 
 import asyncio
+import time
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -175,5 +176,94 @@ def test_what_history_returns_is_always_a_run_that_ends_at_the_top(steps):
             offsets = [publication.offset for publication in found]
             assert offsets == list(range(top.offset - len(offsets) + 1, top.offset + 1))
             assert len(offsets) <= HISTORY.history_size
+
+    asyncio.run(play())
+
+
+FRAMES = ChannelOptions(history_size=60, history_ttl=30, keep_last=True, key_interval=10)
+
+
+async def push(case, number, schema=b"s", options=FRAMES):
+    """One frame; full ones are marked with an F."""
+    return await case.store.append(A, b"F%d" % number, options, schema=schema, short=b"%d" % number)
+
+
+def whole(publications):
+    return [publication.data.startswith(b"F") for publication in publications]
+
+
+async def test_key_frames_come_at_least_every_so_many_publications(case):
+    sent = [await push(case, number) for number in range(25)]
+    assert [number for number, full in enumerate(whole(sent)) if full] == [0, 10, 20]
+    sent = [await push(case, number, options=LAST) for number in range(61)]
+    assert sum(whole(sent)) >= 2
+
+
+async def test_key_frames_come_by_time_where_publications_are_rare(case):
+    sent = []
+    for number in range(8):
+        sent.append(await push(case, number))
+        case.advance(2)
+    assert [number for number, full in enumerate(whole(sent)) if full] == [0, 2, 4, 6]
+
+
+async def test_a_changed_schema_is_a_key_frame(case):
+    sent = [await push(case, number, schema) for number, schema in enumerate([b"s", b"s", b"t", b"t", b"s"])]
+    assert whole(sent) == [True, False, True, False, True]
+
+
+async def test_a_history_that_nobody_could_read_is_dropped(case):
+    await push(case, 0)
+    case.advance(2)
+    await push(case, 1)
+    case.advance(28.5)
+    found, top = await case.store.history(A)
+    assert (found, top.offset) == ([], 2)
+    assert (await push(case, 2)).data == b"F2"
+
+
+async def test_history_in_reverse_ends_before_a_position(case):
+    third = (await append(case, b"1", b"2", b"3"))[2]
+    found, _ = await case.store.history(A, reverse=True)
+    assert data(found) == [b"3", b"2", b"1"]
+    found, _ = await case.store.history(A, since=third.position, reverse=True, limit=1)
+    assert data(found) == [b"2"]
+    found, _ = await case.store.history(A, since=Position(3, "otherlif"), reverse=True)
+    assert found == []
+
+
+async def test_one_channel_can_be_asked_for_and_tells_when_it_last_got_something(case):
+    assert await case.store.active(A) == []
+    before = time.time()
+    await append(case, b"1")
+    (active,) = await case.store.active(A)
+    assert active.channel == A
+    assert before <= active.last_publication <= time.time()
+
+
+@given(st.lists(st.tuples(st.floats(0, 12), st.sampled_from([b"s", b"t"]), st.integers(1, 400)), max_size=60))
+def test_every_window_of_frames_can_be_read_from_its_first_key_frame_on(pushes):
+    now = [0.0]
+    store = MemoryStore(max_channels=2, ttl=1000, history_max_bytes=1500, clock=lambda: now[0])
+    options = ChannelOptions(history_size=8, history_ttl=30, keep_last=True)
+
+    async def play():
+        known = {}
+        for number, (pause, schema, size) in enumerate(pushes):
+            now[0] += pause
+            text = b"%d" % number + b"x" * size
+            publication = await store.append(A, b"F" + schema + text, options, schema=schema, short=text)
+            known[publication.offset] = schema
+            found, top = await store.history(A)
+            assert [p.offset for p in found] == list(range(top.offset - len(found) + 1, top.offset + 1))
+            assert len(found) <= 8
+            assert sum(len(p.data) for p in found) <= 1500
+            readable = None
+            for p in found:
+                if p.data.startswith(b"F"):
+                    readable = p.data[1:2]
+                # Whatever comes after a full frame has the schema of that frame.
+                assert readable in (None, known[p.offset])
+            assert not found or readable is not None
 
     asyncio.run(play())
