@@ -35,6 +35,7 @@ from live.node.outbox import ServerSocket
 from live.protocol import (
     Command,
     Connect,
+    History,
     Malformed,
     Pong,
     Publish,
@@ -46,6 +47,8 @@ from live.protocol import (
     dump_json,
     replies,
 )
+from live.publishing import check_publication
+from live.store import Position
 
 logger = logging.getLogger("live.client")
 
@@ -250,6 +253,8 @@ class Client:
                     await self._unsubscribe(command)
                 case Publish():
                     await self._publish(command)
+                case History():
+                    await self._history(command)
                 case Unavailable(id=0):
                     raise Disconnect(DisconnectCode.NOT_AVAILABLE)
                 case _:
@@ -318,10 +323,20 @@ class Client:
         channel = Channel.parse(command.channel)
         if not command.has_data:
             raise BadData("publish without data")
-        handler = find_handler(channel)
-        if not await handler.can_publish(self.user, channel, command.data):
-            raise Forbidden
-        data = dump_json(await handler.clean(self.user, channel, command.data))
+        data, options = await check_publication(self.user, channel, command.data)
         info = replies.client_info(self.user_id, self.id)
-        await self.node.publish(channel, data, handler.options, info=info)
+        await self.node.publish(channel, data, options, info=info)
         self._reply(replies.empty_reply(command.id, "publish"))
+
+    async def _history(self, command: History) -> None:
+        channel = Channel.parse(command.channel)
+        handler = find_handler(channel)
+        if not (handler.allow_history and handler.options.has_history):
+            raise NotAvailable
+        if channel not in self._subscriptions and not await handler.can_subscribe(self.user, channel, None):
+            raise Forbidden
+        since = Position(*command.since) if command.since else None
+        if command.reverse and since is not None and since.offset == 0:
+            raise BadData("history in reverse has nothing before offset 0")
+        publications, top = await self.node.history(channel, since, command.limit, reverse=command.reverse)
+        self._reply(replies.history_reply(command.id, publications, offset=top.offset, epoch=top.epoch))

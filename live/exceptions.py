@@ -10,6 +10,7 @@
     ├── BadData (ValueError)        107  the data cannot be published
     │   └── PublicationTooLarge     107  ... because of its size
     ├── NotAvailable                108  not offered on this channel
+    ├── UnrecoverablePosition       112  a position of another epoch
     ├── LimitExceeded               106  too many subscriptions
     ├── AlreadySubscribed           105  subscribed already
     ├── EngineUnavailable           100  the layer or the store cannot be reached; temporary
@@ -165,6 +166,13 @@ class NotAvailable(LiveError):
 
     code = ErrorCode.NOT_AVAILABLE
     default_message = "not available"
+
+
+class UnrecoverablePosition(LiveError):
+    """The position asked for belongs to another life of the stream."""
+
+    code = ErrorCode.UNRECOVERABLE_POSITION
+    default_message = "unrecoverable position"
 
 
 class LimitExceeded(LiveError):

@@ -10,11 +10,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ParamSpec, TypeVar
 
 from live.channel import Channel
+from live.exceptions import Forbidden
+from live.handlers.base import User
 from live.handlers.registry import find_handler
 from live.node import runtime
 from live.node.node import Node
 from live.protocol import dump_json
-from live.store import ActiveChannel, Position, Publication
+from live.protocol.replies import client_info
+from live.store import ActiveChannel, ChannelOptions, Position, Publication
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -66,13 +69,51 @@ async def apublish_encoded(
     return _position(await runtime.arun(send))
 
 
-async def active_channels() -> list[LiveChannel]:
-    """The channels something was published to lately or somebody subscribes to here, in the order of their names."""
+async def check_publication(user: User, channel: Channel, data: Any) -> tuple[bytes, ChannelOptions]:
+    """What is published when `user` publishes `data`, and what the engine keeps of it.
+
+    The channel's handler decides: raises `UnknownChannel`, `Forbidden`, `NotFound`, `BadData` or what it raises.
+    """
+    handler = find_handler(channel)
+    if not await handler.can_publish(user, channel, data):
+        raise Forbidden
+    return dump_json(await handler.clean(user, channel, data)), handler.options
+
+
+async def apublish_as(user: User, channel: Channel | str, data: Any) -> Position | None:
+    """Publishes `data` in the name of `user`, if the channel's handler lets this user; see `check_publication`."""
+    target = _as_channel(channel)
+
+    async def send(node: Node) -> Publication:
+        payload, options = await check_publication(user, target, data)
+        user_id = str(user.pk) if user.is_authenticated else ""
+        return await node.publish(target, payload, options, info=client_info(user_id, ""))
+
+    return _position(await runtime.arun(send))
+
+
+async def active_channels(prefix: str = "") -> list[LiveChannel]:
+    """The channels something was published to lately or somebody subscribes to here, in the order of their names.
+
+    With `prefix` only those whose name begins with it.
+    """
 
     async def read(node: Node) -> list[LiveChannel]:
         return [
-            LiveChannel(active, node.hub.subscriber_count(active.channel)) for active in await node.active_channels()
+            LiveChannel(active, node.hub.subscriber_count(active.channel))
+            for active in await node.active_channels()
+            if str(active.channel).startswith(prefix)
         ]
+
+    return await runtime.arun(read)
+
+
+async def channel_info(channel: Channel) -> LiveChannel:
+    """What is known of one channel; zeros where nobody published or subscribed."""
+
+    async def read(node: Node) -> LiveChannel:
+        found = await node.store.active(channel)
+        return LiveChannel(found[0] if found else ActiveChannel(channel, 0), node.hub.subscriber_count(channel))
 
     return await runtime.arun(read)
 
@@ -80,12 +121,13 @@ async def active_channels() -> list[LiveChannel]:
 class LiveChannel:
     """An active channel and the number of its subscribers on the node that was asked."""
 
-    __slots__ = ("channel", "minute_rate", "schema", "subscribers")
+    __slots__ = ("channel", "last_publication", "minute_rate", "schema", "subscribers")
 
     def __init__(self, active: ActiveChannel, subscribers: int) -> None:
         self.channel = active.channel
         self.minute_rate = active.minute_rate
         self.schema = active.schema
+        self.last_publication = active.last_publication
         self.subscribers = subscribers
 
 

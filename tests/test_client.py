@@ -14,7 +14,9 @@ from live import client as client_module
 from live.client import Client
 from live.conf import LiveSettings
 from live.handlers.registry import unregister
+from live.node import node as node_module
 from live.node.node import NodeStats
+from live.store import ChannelOptions
 from tests.peers import Socket, until
 
 USER = SimpleNamespace(pk=7, is_authenticated=True, get_username=lambda: "ann")
@@ -26,6 +28,7 @@ class Room(live.ChannelHandler):
 
     history_size = 10
     keep_last = True
+    allow_history = True
 
     def __init__(self):
         self.entered = asyncio.Event()
@@ -155,6 +158,45 @@ async def test_initial_data_is_the_handlers_or_the_last_value(make_peer):
     assert second["subscribe"]["data"] == {"asked": [1]}
 
 
+async def test_history_tells_what_was_published(make_peer):
+    peer = await make_peer()
+    channel = live.Channel("room", "a", "b")
+    for value in (b"1", b"2", b"3"):
+        await peer.client.node.publish(channel, value, Room().options)
+
+    async def history(**fields):
+        return (await peer.ask({"id": 2, "history": {"channel": str(channel), **fields}}))[0]["history"]
+
+    top = await history()
+    assert (top["publications"], top["offset"]) == ([], 3)
+    everything = await history(limit=-1)
+    assert [p["data"] for p in everything["publications"]] == [1, 2, 3]
+    assert everything["epoch"] == top["epoch"]
+    since = {"offset": 1, "epoch": top["epoch"]}
+    assert [p["offset"] for p in (await history(limit=1, since=since))["publications"]] == [2]
+    assert [p["offset"] for p in (await history(limit=-1, reverse=True))["publications"]] == [3, 2, 1]
+    assert [p["offset"] for p in (await history(limit=9, since={"offset": 3}, reverse=True))["publications"]] == [2, 1]
+    assert peer.client.node.stats().channels == 0
+
+
+async def test_a_reply_to_history_is_bounded(make_peer, monkeypatch):
+    monkeypatch.setattr(node_module, "HISTORY_MAX_BYTES", 1000)
+    monkeypatch.setattr(node_module, "HISTORY_MAX_PUBLICATIONS", 4)
+    peer = await make_peer()
+    options = ChannelOptions(history_size=100)
+
+    async def offsets(path, size):
+        channel = live.Channel("room", "a", path)
+        for _ in range(9):
+            await peer.client.node.publish(channel, b'"%s"' % (b"x" * size), options)
+        (reply,) = await peer.ask({"id": 2, "history": {"channel": str(channel), "limit": -1}})
+        return [publication["offset"] for publication in reply["history"]["publications"]]
+
+    assert await offsets("small", 10) == [1, 2, 3, 4]
+    assert await offsets("medium", 400) == [1, 2]
+    assert await offsets("large", 5000) == [1]
+
+
 async def test_a_handler_may_change_what_is_published(make_peer):
     peer = await make_peer()
     await peer.ask(subscribe(2, "room/a/clean"))
@@ -183,7 +225,12 @@ async def test_a_handler_may_change_what_is_published(make_peer):
         ({"id": 9, "publish": {"channel": "%", "data": 1}}, 400, "invalid channel"),
         ({"id": 9, "presence": {"channel": "room/a/b"}}, 108, "not available"),
         ({"id": 9, "presence_stats": {"channel": "room/a/b"}}, 108, "not available"),
-        ({"id": 9, "history": {"channel": "room/a/b"}}, 108, "not available"),
+        ({"id": 9, "history": {"channel": "grafana/broadcast/x"}}, 108, "not available"),
+        ({"id": 9, "history": {"channel": "room/a/secret"}}, 403, "Forbidden"),
+        ({"id": 9, "history": {"channel": "room/a/missing"}}, 404, "Not Found"),
+        ({"id": 9, "history": {"channel": "%"}}, 400, "path missing"),
+        ({"id": 9, "history": {"channel": "room/a/b", "since": {"epoch": "other"}}}, 112, "unrecoverable"),
+        ({"id": 9, "history": {"channel": "room/a/b", "since": {}, "reverse": True}}, 107, "before offset 0"),
         ({"id": 9, "rpc": {"method": "x"}}, 108, "not available"),
         ({"id": 9, "refresh": {}}, 108, "not available"),
         ({"id": 9, "sub_refresh": {}}, 108, "not available"),

@@ -32,6 +32,9 @@ class ChannelHandler:
     keep_last: bool = False
     """Whether the last publication is kept and is a new subscriber's initial data, unless `initial_data` gives some."""
 
+    allow_history: bool = False
+    """Whether subscribers may ask for the history, and those who may subscribe."""
+
     presence: bool = False
     """Whether who is subscribed can be asked for."""
 

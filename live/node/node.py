@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from live.channel import Channel
 from live.conf import LiveSettings
-from live.exceptions import DisconnectCode, EngineUnavailable, PublicationTooLarge
+from live.exceptions import DisconnectCode, EngineUnavailable, PublicationTooLarge, UnrecoverablePosition
 from live.node.hub import Hub, Subscriber, Subscription
 from live.node.relay import Relay
 from live.store import ActiveChannel, ChannelOptions, ChannelState, Position, Publication, Store
@@ -23,6 +23,10 @@ logger = logging.getLogger("live.node")
 
 HEARTBEAT = 25.0
 """Seconds between the node's rounds: memberships renewed, the store's old entries dropped."""
+
+HISTORY_MAX_PUBLICATIONS = 300
+HISTORY_MAX_BYTES = 512 * 1024
+"""Limits of one reply to history; clients refuse messages above 1 MiB (client-protocol §0)."""
 
 
 class Peer(Subscriber, Protocol):
@@ -173,6 +177,25 @@ class Node:
         publication = await self.store.append(channel, data, options, schema=schema, short=short, info=info)
         await self.relay.send(channel, publication)
         return publication
+
+    async def history(
+        self, channel: Channel, since: Position | None, limit: int, *, reverse: bool = False
+    ) -> tuple[list[Publication], Position]:
+        """Kept publications for one reply, and the top position; see `Store.history`.
+
+        At most `HISTORY_MAX_PUBLICATIONS` and about `HISTORY_MAX_BYTES`, but one at least: whoever wants more asks
+        again from where these end. Raises `UnrecoverablePosition` for a position of another epoch.
+        """
+        count = HISTORY_MAX_PUBLICATIONS if limit < 0 else min(limit, HISTORY_MAX_PUBLICATIONS)
+        found, top = await self.store.history(channel, since=since, limit=count, reverse=reverse)
+        if since is not None and since.epoch and since.epoch != top.epoch:
+            raise UnrecoverablePosition
+        size = 0
+        for number, publication in enumerate(found):
+            size += len(publication.data)
+            if number and size > HISTORY_MAX_BYTES:
+                return found[:number], top
+        return found, top
 
     async def active_channels(self) -> list[ActiveChannel]:
         """The channels the store knows of, and those somebody subscribes to on this node."""

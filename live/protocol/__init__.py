@@ -8,6 +8,7 @@ from live.protocol import replies
 from live.protocol.commands import (
     Command,
     Connect,
+    History,
     Malformed,
     Method,
     Pong,
@@ -23,6 +24,7 @@ from live.protocol.session import Session
 __all__ = [
     "Command",
     "Connect",
+    "History",
     "Malformed",
     "Method",
     "Pong",

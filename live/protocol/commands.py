@@ -76,6 +76,19 @@ class Publish(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class History(Command):
+    """Asks for kept publications of `channel`: after `since` (offset, epoch), or before it with `reverse`.
+
+    `limit` 0 asks for the top position only, -1 for all there is (up to the server's cap).
+    """
+
+    channel: str
+    limit: int = 0
+    since: tuple[int, str] | None = None
+    reverse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Unavailable(Command):
     """A command of the protocol that this server does not offer; `method` says which."""
 
@@ -95,7 +108,19 @@ class Malformed:
     code: DisconnectCode = DisconnectCode.BAD_REQUEST
 
 
-_FIELD_TYPES = {"token": str, "name": str, "version": str, "channel": str, "type": int}
+_FIELD_TYPES: dict[str, type] = {
+    "token": str,
+    "name": str,
+    "version": str,
+    "channel": str,
+    "type": int,
+    "limit": int,
+    "since": dict,
+    "offset": int,
+    "epoch": str,
+    "reverse": bool,
+}
+_TYPE_NAMES = {str: "a text", int: "a number", dict: "an object", bool: "true or false"}
 """Fields whose type is checked; the value `null` counts as absent, as everywhere in this protocol."""
 
 
@@ -108,8 +133,8 @@ def _take(method: Method, body: dict[str, Any], field: str, default: Any) -> Any
     if value is None:
         return default
     wanted = _FIELD_TYPES[field]
-    if not isinstance(value, wanted) or isinstance(value, bool):
-        raise _WrongFieldError(f"{method}: {field} must be a {'text' if wanted is str else 'number'}")
+    if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
+        raise _WrongFieldError(f"{method}: {field} must be {_TYPE_NAMES[wanted]}")
     return value
 
 
@@ -126,8 +151,21 @@ def _command(method: Method, command_id: int, body: dict[str, Any]) -> Command:
         case Method.PUBLISH:
             channel = _take(method, body, "channel", "")
             return Publish(command_id, channel, body.get("data"), "data" in body)
+        case Method.HISTORY:
+            return _history(command_id, body)
         case _:
             return Unavailable(command_id, method)
+
+
+def _history(command_id: int, body: dict[str, Any]) -> History:
+    method = Method.HISTORY
+    since = _take(method, body, "since", None)
+    if since is not None:
+        since = (_take(method, since, "offset", 0), _take(method, since, "epoch", ""))
+        if since[0] < 0:
+            raise _WrongFieldError(f"{method}: offset must not be negative")
+    channel, limit = _take(method, body, "channel", ""), _take(method, body, "limit", 0)
+    return History(command_id, channel, limit, since, _take(method, body, "reverse", False))
 
 
 def _decode_line(line: str) -> Command | Pong | Malformed:

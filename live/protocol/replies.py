@@ -6,13 +6,31 @@ entered. Fields with their zero value are left out, except those that clients re
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from live.exceptions import DisconnectCode, LiveError, UnsubscribeCode
 from live.protocol.json import dump_json
 
 PING = b"{}"
 """A ping of the server; a client answers with the same."""
+
+
+class Publication(Protocol):
+    """What a list of publications is made of; `data` and `info` are JSON bytes."""
+
+    @property
+    def data(self) -> bytes:
+        """The payload."""
+
+    @property
+    def offset(self) -> int:
+        """Its offset."""
+
+    @property
+    def info(self) -> bytes | None:
+        """Which client published it, if one did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +67,13 @@ def subscribe_reply(command_id: int, result: SubscribeResult) -> bytes:
     return b'{"id":%d,"subscribe":{%s}}' % (command_id, b",".join(parts))
 
 
+def history_reply(command_id: int, publications: Sequence[Publication], *, offset: int, epoch: str) -> bytes:
+    """The answer to history: publications, and the top position of the stream; all three fields always (§2.4)."""
+    found = b",".join(publication_body(entry.data, offset=entry.offset, info=entry.info) for entry in publications)
+    top = (dump_json(epoch), offset)
+    return b'{"id":%d,"history":{"publications":[%s],"epoch":%s,"offset":%d}}' % (command_id, found, *top)
+
+
 def empty_reply(command_id: int, method: str) -> bytes:
     """The answer to a command whose success has nothing to say; the empty object is still needed."""
     return b'{"id":%d,"%s":{}}' % (command_id, method.encode())
@@ -74,15 +99,21 @@ def publication_push(
 
     `epoch` is told with offset 1 only, so that whoever subscribed to an empty channel learns it (§2.7).
     """
+    body = publication_body(data, offset=offset, epoch=epoch if offset == 1 else "", info=info)
+    # A channel's characters need no escaping (live.channel).
+    return b'{"push":{"channel":"%s","pub":%s}}' % (channel.encode(), body)
+
+
+def publication_body(data: bytes, *, offset: int = 0, epoch: str = "", info: bytes | None = None) -> bytes:
+    """A publication as an object: in pushes, and in lists of them."""
     parts = [b'"data":' + data]
     if info is not None:
         parts.append(b'"info":' + info)
     if offset:
         parts.append(b'"offset":%d' % offset)
-        if offset == 1 and epoch:
-            parts.append(b'"epoch":' + dump_json(epoch))
-    # A channel's characters need no escaping (live.channel).
-    return b'{"push":{"channel":"%s","pub":{%s}}}' % (channel.encode(), b",".join(parts))
+    if epoch:
+        parts.append(b'"epoch":' + dump_json(epoch))
+    return b"{" + b",".join(parts) + b"}"
 
 
 def unsubscribe_push(channel: str, code: UnsubscribeCode, reason: str) -> bytes:

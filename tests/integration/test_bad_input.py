@@ -106,7 +106,15 @@ SOCKET_CASES = {
     "publish without data": (error_of(107, "without data"), {"publish": {"channel": "stream/a/b"}}),
     "publish without login": (error_of(403, "Forbidden"), {"publish": {"channel": "grafana/broadcast/x", "data": 1}}),
     "not built yet: presence": (error_of(108, "not available"), {"presence": {"channel": "stream/a/b"}}),
-    "not built yet: history": (error_of(108, "not available"), {"history": {"channel": "stream/a/b"}}),
+    "history where there is none": (error_of(108, "not available"), {"history": {"channel": "grafana/broadcast/x"}}),
+    "history of a wrong type": (
+        closes_with(3501, "history: limit must be a number"),
+        '{"id":5,"history":{"channel":"stream/a/b","limit":"all"}}',
+    ),
+    "history of another life": (
+        error_of(112, "unrecoverable position"),
+        {"history": {"channel": "stream/a/b", "since": {"offset": 1, "epoch": "_"}}},
+    ),
     "not built yet: rpc": (error_of(108, "not available"), {"rpc": {"method": "grafana.query"}}),
 }
 
@@ -181,7 +189,7 @@ PUSH_CASES = {
     "not UTF-8": (400, "UTF-8", {}, b"weather,city=\xff t=1"),
     "a broken line in the middle": (400, '"line":2', {}, f"{LINE}\nweather,city=Oslo temperature=\n{LINE}"),
     "a measurement that is no path": (400, "wea ther", {}, "wea\\ ther t=1"),
-    "too large": (413, "bytes", {}, LINE.ljust(2**20 + 1)),
+    "too large": (413, "bytes", {}, LINE.ljust(2**22 + 1)),
 }
 
 

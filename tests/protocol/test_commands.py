@@ -10,6 +10,7 @@ from live.exceptions import DisconnectCode
 from live.protocol import (
     Command,
     Connect,
+    History,
     Malformed,
     Method,
     Pong,
@@ -41,7 +42,12 @@ def test_several_commands_come_in_one_message_in_their_order():
         ('{"id":3,"subscribe":{"channel":"a/b/c","data":[1],"type":4}}', Subscribe(3, "a/b/c", [1], 4)),
         ('{"id":3,"subscribe":{"channel":null}}', Subscribe(3, "")),
         ('{"id":3,"presence":{"channel":"a/b/c"}}', Unavailable(3, Method.PRESENCE)),
-        ('{"id":3,"history":{}}', Unavailable(3, Method.HISTORY)),
+        ('{"id":3,"history":{"channel":"a/b/c"}}', History(3, "a/b/c")),
+        (
+            '{"id":3,"history":{"channel":"a/b/c","limit":-1,"since":{"offset":5,"epoch":"e"},"reverse":true}}',
+            History(3, "a/b/c", -1, (5, "e"), reverse=True),
+        ),
+        ('{"id":3,"history":{"channel":"a/b/c","since":{}}}', History(3, "a/b/c", 0, (0, ""))),
         ('{"send":{"data":1}}', Unavailable(0, Method.SEND)),
         ('{"id":3,"connect":null,"rpc":{"method":"x"}}', Unavailable(3, Method.RPC)),
         ('{"id":3,"connect":{"unknown":{"field":1}},"other":2}', Connect(3)),
@@ -78,6 +84,10 @@ def test_commands(text, command):
         ('{"id":1,"subscribe":{"channel":["a"]}}', "subscribe: channel must be a text"),
         ('{"id":1,"subscribe":{"channel":"a","type":"x"}}', "subscribe: type must be a number"),
         ('{"id":1,"subscribe":{"channel":"a","type":true}}', "subscribe: type must be a number"),
+        ('{"id":1,"history":{"since":5}}', "history: since must be an object"),
+        ('{"id":1,"history":{"since":{"offset":-1}}}', "history: offset must not be negative"),
+        ('{"id":1,"history":{"reverse":1}}', "history: reverse must be true or false"),
+        ('{"id":1,"history":{"limit":1.5}}', "history: limit must be a number"),
     ],
 )
 def test_violations_are_named(text, reason):

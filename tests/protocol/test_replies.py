@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from live.exceptions import BadData, DisconnectCode, EngineUnavailable, Forbidden, LiveError, UnsubscribeCode
 from live.protocol import dump_json, load_json, replies
+from live.store import Publication
 
 
 def test_connect_tells_pings_only_where_there_are_some():
@@ -45,6 +46,19 @@ def test_publications_carry_offset_and_tell_the_epoch_with_the_first():
     pub = {"data": 1, "info": {"user": "1"}, "offset": 1, "epoch": "e"}
     assert json.loads(push) == {"push": {"channel": "a/b/c", "pub": pub}}
     assert b"epoch" not in replies.publication_push("a/b/c", b"1", offset=2, epoch="e")
+
+
+def test_history_has_all_its_fields_also_when_they_are_empty():
+    assert json.loads(replies.history_reply(5, [], offset=0, epoch="")) == {
+        "id": 5,
+        "history": {"publications": [], "epoch": "", "offset": 0},
+    }
+    found = [Publication(b"1", 1, "e"), Publication(b'{"a":2}', 2, "e", b'{"user":"1"}')]
+    assert json.loads(replies.history_reply(5, found, offset=7, epoch="e"))["history"] == {
+        "publications": [{"data": 1, "offset": 1}, {"data": {"a": 2}, "info": {"user": "1"}, "offset": 2}],
+        "epoch": "e",
+        "offset": 7,
+    }
 
 
 def test_endings_carry_code_and_reason():
