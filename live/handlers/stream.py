@@ -16,6 +16,7 @@ from live.exceptions import PublicationTooLarge
 from live.frames import EncodedFrame, Frame
 from live.handlers.base import ChannelHandler, User
 from live.publishing import apublish_encoded
+from live.store import ChannelOptions
 
 SCOPE = "stream"
 
@@ -27,8 +28,12 @@ class StreamHandler(ChannelHandler):
     """Everybody who may connect may watch; nobody publishes from a client, only by a push."""
 
     keep_last = True
-    history_size = 300
-    history_ttl = 300.0
+    allow_history = True
+
+    @property
+    def options(self) -> ChannelOptions:
+        """The last frame, and a history as long as ``LIVE`` says."""
+        return ChannelOptions(live_settings.stream_history_size, live_settings.stream_history_ttl, keep_last=True)
 
     async def can_subscribe(self, user: User, channel: Channel, data: Any) -> bool:
         """Whoever may connect; a stream that nobody pushed to yet is simply silent (§4.3)."""
