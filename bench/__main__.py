@@ -1,4 +1,7 @@
-"""`make bench`: measures both servers and prints the table; WRITE=1 also puts it into docs/performance.md."""
+"""`make bench`: measures and prints the tables; WRITE=1 also puts them into docs/performance.md.
+
+WHAT=deliveries or WHAT=ingest measures one of the two only; SECONDS=300 pushes for so long to see the memory.
+"""
 
 import datetime
 import importlib.metadata
@@ -17,7 +20,6 @@ SUBSCRIBERS = (1, 100, 1000)
 SECONDS = 8.0
 AT_LEAST = 8  # times cheaper per delivery than the stock consumer
 PAGE = ROOT / "docs" / "performance.md"
-START, END = "<!-- bench: written by make bench WRITE=1 -->", "<!-- /bench -->"
 
 
 def compile_client(folder: Path) -> Path:
@@ -30,24 +32,27 @@ def compile_client(folder: Path) -> Path:
     return client
 
 
-def sign_in() -> str:
-    """Makes the database, a user and a session; returns the session's cookie."""
+def sign_in() -> tuple[str, str]:
+    """Makes the database, a user who may push, and a session; returns the session's cookie and the user's token."""
     import django
 
     django.setup()
     from django.conf import settings
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
+    from django.contrib.auth.models import Permission
     from django.contrib.sessions.backends.db import SessionStore
     from django.core.management import call_command
+    from rest_framework.authtoken.models import Token
 
     call_command("migrate", verbosity=0)
     user = get_user_model().objects.create_user("bench")
+    user.user_permissions.add(Permission.objects.get(codename="push", content_type__app_label="live"))
     session = SessionStore()
     session[SESSION_KEY] = str(user.pk)
     session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
     session[HASH_SESSION_KEY] = user.get_session_auth_hash()
     session.save()
-    return f"{settings.SESSION_COOKIE_NAME}={session.session_key}"
+    return f"{settings.SESSION_COOKIE_NAME}={session.session_key}", Token.objects.create(user=user).key
 
 
 def table(results: list[Result]) -> str:
@@ -82,8 +87,7 @@ def conditions() -> str:
     apart = "server and client on the same core" if same else "server and client on a core each"
     return (
         f"{cpu_model()}, {os.cpu_count()} cores, {apart}; {platform.system()}, Python {platform.python_version()}, "
-        f"{versions}; {datetime.datetime.now(datetime.UTC):%Y-%m-%d}. {RATE} publications a second of about 200 bytes "
-        f"for {SECONDS:.0f} s in one channel, InMemoryChannelLayer, session login, one daphne process."
+        f"{versions}; {datetime.datetime.now(datetime.UTC):%Y-%m-%d}."
     )
 
 
@@ -93,39 +97,69 @@ def cpu_model() -> str:
     return found[1] if found else platform.machine()
 
 
-def write(text: str) -> None:
-    """Replaces the part between the marks in docs/performance.md, or adds it."""
+def write(name: str, text: str) -> None:
+    """Replaces the part of that name in docs/performance.md, or adds it."""
     page = PAGE.read_text() if PAGE.exists() else "# Performance\n"
-    block = f"{START}\n{text}\n{END}"
-    marked = re.compile(re.escape(START) + ".*?" + re.escape(END), re.DOTALL)
+    start, end = f"<!-- {name}: written by make bench WRITE=1 -->", f"<!-- /{name} -->"
+    block = f"{start}\n{text}\n{end}"
+    marked = re.compile(re.escape(start) + ".*?" + re.escape(end), re.DOTALL)
     page = marked.sub(lambda _: block, page) if marked.search(page) else f"{page.rstrip()}\n\n{block}\n"
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(page)
     print(f"\nWritten to {PAGE.relative_to(ROOT)}.")
 
 
+def measure_deliveries(client: Path, cookie: str) -> tuple[str, bool]:
+    """What a delivery costs, beside the stock consumer: the text, and whether the goal is met."""
+    results = []
+    for number in SUBSCRIBERS:
+        for server in (LIVE, STOCK):
+            print(f"{number:,} subscribers, {server.name} …", file=sys.stderr, flush=True)
+            results.append(measure(server, number, SECONDS, client, dict(os.environ), cookie))
+    saving = ratios(results)
+    words = ", ".join(f"{ratio:.1f} times with {number:,}" for number, ratio in saving.items())
+    met = saving[SUBSCRIBERS[-1]] >= AT_LEAST
+    goal = f"The goal of {AT_LEAST} times with {SUBSCRIBERS[-1]:,} subscribers is {'met' if met else 'MISSED'}."
+    what = (
+        f"{RATE} publications a second of about 200 bytes for {SECONDS:.0f} s in one channel, InMemoryChannelLayer, "
+        "session login, one daphne process."
+    )
+    saving_line = f"A delivery costs the stock consumer more CPU: {words}. {goal}"
+    return f"{table(results)}\n\n{saving_line}\n\nConditions: {conditions()} {what}", met
+
+
+def measure_ingest(token: str, cookie: str) -> tuple[str, bool]:
+    """How fast metrics come in: the text, and whether every goal is met."""
+    # It parses lines with the app's own code, which needs Django set up.
+    from bench import ingest
+
+    print("ingest …", file=sys.stderr, flush=True)
+    seconds = float(os.environ.get("SECONDS", "20"))
+    rows = ingest.measure(dict(os.environ), token, cookie, seconds)
+    what = (
+        f"Lines of Telegraf's cpu plugin (10 fields, 2 tags); over HTTP {ingest.SENDERS} senders with kept connections "
+        "and tokens, one subscriber of every measurement, one daphne process."
+    )
+    return f"{ingest.table(rows)}\n\nConditions: {conditions()} {what}", all(row.met is not False for row in rows)
+
+
 def main() -> int:
-    """Runs everything; returns the exit code, 1 when the saving is less than asked for."""
+    """Runs everything; returns the exit code, 1 when a goal is missed."""
+    wanted = os.environ.get("WHAT", "deliveries ingest").split()
     with tempfile.TemporaryDirectory(prefix="live-bench-") as name:
         folder = Path(name)
         os.environ |= {"DJANGO_SETTINGS_MODULE": "bench.settings", "LIVE_VAR": name, "DEBUG": "0"}
-        client = compile_client(folder)
-        cookie = sign_in()
-        results = []
-        for number in SUBSCRIBERS:
-            for server in (LIVE, STOCK):
-                print(f"{number:,} subscribers, {server.name} …", file=sys.stderr, flush=True)
-                results.append(measure(server, number, SECONDS, client, dict(os.environ), cookie))
-    saving = ratios(results)
-    words = ", ".join(f"{ratio:.1f} times with {number:,}" for number, ratio in saving.items())
-    verdict = "met" if saving[SUBSCRIBERS[-1]] >= AT_LEAST else "MISSED"
-    goal = f"The goal of {AT_LEAST} times with {SUBSCRIBERS[-1]:,} subscribers is {verdict}."
-    saving_line = f"A delivery costs the stock consumer more CPU: {words}. {goal}"
-    text = f"{table(results)}\n\n{saving_line}\n\nConditions: {conditions()}"
-    print(text)
-    if os.environ.get("WRITE") == "1":
-        write(text)
-    return 0 if verdict == "met" else 1
+        cookie, token = sign_in()
+        parts = {}
+        if "deliveries" in wanted:
+            parts["bench"] = measure_deliveries(compile_client(folder), cookie)
+        if "ingest" in wanted:
+            parts["ingest"] = measure_ingest(token, cookie)
+    for name, (text, _) in parts.items():
+        print(text, end="\n\n")
+        if os.environ.get("WRITE") == "1":
+            write(name, text)
+    return 0 if all(met for _, met in parts.values()) else 1
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from project.bootstrap.steps import ROOT, Steps
 def main() -> int:
     """Becomes the benchmark once everything it needs is there."""
     steps = Steps(prepare.STEPS + 1)
-    prepare.prepare(steps, ["demo"])
+    prepare.prepare(steps, ["demo", "dev"])
     prepare.require_debian(steps, "C compiler", [debian.COMPILER])
     sys.stdout.flush()
     os.chdir(ROOT)
