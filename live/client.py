@@ -30,8 +30,8 @@ from live.exceptions import (
     UnsubscribeCode,
 )
 from live.handlers import User, find_handler
-from live.node import Encoded, Node, Outbox, Subscription
-from live.node.outbox import ServerSocket
+from live.node import Encoded, Node, Subscription
+from live.node.outbox_daphne import open_outbox
 from live.protocol import (
     Command,
     Connect,
@@ -83,7 +83,7 @@ class Client:
         "user",
     )
 
-    def __init__(self, node: Node, user: User, send: Any, *, server_socket: ServerSocket | None = None) -> None:
+    def __init__(self, node: Node, user: User, send: Any) -> None:
         self.id = str(uuid.uuid4())
         self.node = node
         self.user = user
@@ -92,12 +92,11 @@ class Client:
         self._commands: deque[tuple[Command | Malformed, int]] = deque()
         self._pending_bytes = 0
         self._worker: asyncio.Task[None] | None = None
-        self._outbox = Outbox(
+        self._outbox = open_outbox(
             send,
             limit=node.settings.client_queue_max_bytes,
             on_slow=self.overflow,
             on_error=self._write_failed,
-            server_socket=server_socket,
         )
         self._timer = asyncio.get_running_loop().call_later(
             node.settings.connect_timeout, self.disconnect, DisconnectCode.CONNECT_TIMEOUT

@@ -17,7 +17,6 @@ from live.client import Client
 from live.conf import live_settings
 from live.exceptions import DisconnectCode
 from live.node import runtime
-from live.node.daphne import find_socket
 from live.node.outbox import RAW_SEND
 from live.origin import origin_allowed
 
@@ -73,7 +72,7 @@ class LiveConsumer(AsyncConsumer):
             return
         # Publications need nothing of what middleware does to `send`; for each delivery it would cost.
         send = scope.get(RAW_SEND, send)
-        client = Client(await runtime.serve(), scope["user"], send, server_socket=find_socket(send))
+        client = Client(await runtime.serve(), scope["user"], send)
         try:
             while True:
                 event = await receive()

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any
 
 from live.exceptions import DisconnectCode
 from live.protocol.replies import disconnect_push
@@ -36,24 +36,25 @@ RAW_SEND = "live.send"
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
-class ServerSocket(Protocol):
-    """What a server's own end of a connection can do beside `send`."""
-
-    def close(self, code: int) -> None:
-        """Sends a close frame with a code that `send` would refuse."""
-
-    def held_bytes(self) -> int:
-        """Bytes that `send` took and the client's side has not."""
+def wire_frame(payload: bytes) -> bytes:
+    """A whole text frame of a server, as it goes over the wire (RFC 6455 §5.2: final, unmasked)."""
+    size = len(payload)
+    if size < 126:
+        return bytes((0x81, size)) + payload
+    if size < 65536:
+        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
+    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
 
 
 class Encoded:
-    """A message encoded once and shared by every outbox it goes to: JSON as bytes, and as text where a server asks."""
+    """A message encoded once and shared by every outbox it goes to: JSON as bytes, as text, as a whole wire frame."""
 
-    __slots__ = ("_text", "raw")
+    __slots__ = ("_frame", "_text", "raw")
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
         self._text: str | None = None
+        self._frame: bytes | None = None
 
     @property
     def text(self) -> str:
@@ -62,13 +63,19 @@ class Encoded:
             self._text = self.raw.decode()
         return self._text
 
+    @property
+    def frame(self) -> bytes:
+        """The message as a wire frame of its own; made at the first use only."""
+        if self._frame is None:
+            self._frame = wire_frame(self.raw)
+        return self._frame
+
 
 class Outbox:
     """The messages on their way to one client.
 
     `send` is ASGI's send of an accepted WebSocket, `limit` the most bytes that may wait. `on_slow` is called once when
-    a message would exceed it, `on_error` once when the socket cannot be written to. `server_socket` is the server's own
-    end of the connection, where it is known.
+    a message would exceed it, `on_error` once when the socket cannot be written to.
     """
 
     __slots__ = (
@@ -79,7 +86,6 @@ class Outbox:
         "_on_slow",
         "_queue",
         "_send",
-        "_server_socket",
         "_task",
         "queued_bytes",
     )
@@ -91,10 +97,8 @@ class Outbox:
         limit: int,
         on_slow: Callable[[], None],
         on_error: Callable[[Exception], None],
-        server_socket: ServerSocket | None = None,
     ) -> None:
         self._send = send
-        self._server_socket = server_socket
         self._limit = limit
         self._on_slow = on_slow
         self._on_error = on_error
@@ -109,12 +113,18 @@ class Outbox:
         if self._closing is not None:
             return
         size = len(message.raw)
-        held = self._server_socket.held_bytes() if self._server_socket is not None else 0
-        if self.queued_bytes + held + size > self._limit:
+        if self.queued_bytes + self.held_bytes() + size > self._limit:
             self._on_slow()
             return
         self._queue.append(message)
         self.queued_bytes += size
+        self._wake()
+
+    def held_bytes(self) -> int:
+        """Bytes that left the queue and are known to wait on the server's side."""
+        return 0
+
+    def _wake(self) -> None:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._drain())
 
@@ -143,24 +153,25 @@ class Outbox:
         self._queue.clear()
         self.queued_bytes = 0
 
-    def _take(self) -> str:
-        """The next wire frame: the oldest messages joined, as a client splits them again at newlines."""
+    def _take(self) -> list[Encoded]:
+        """The messages of the next wire frame: the oldest; clients split them again at newlines."""
         first = self._queue.popleft()
         size = len(first.raw)
-        texts = [first.text]
-        while self._queue and len(texts) < MESSAGES_PER_WIRE_FRAME:
+        messages = [first]
+        while self._queue and len(messages) < MESSAGES_PER_WIRE_FRAME:
             if size + len(self._queue[0].raw) > WIRE_FRAME_MAX_BYTES:
                 break
             message = self._queue.popleft()
             size += len(message.raw)
-            texts.append(message.text)
+            messages.append(message)
         self.queued_bytes -= size
-        return texts[0] if len(texts) == 1 else "\n".join(texts)
+        return messages
 
     async def _drain(self) -> None:
         try:
             while self._queue:
-                await self._send({"type": "websocket.send", "text": self._take()})
+                text = "\n".join([message.text for message in self._take()])
+                await self._send({"type": "websocket.send", "text": text})
             if self._closing is not None:
                 await self._send_close()
         except Exception as error:
@@ -190,9 +201,6 @@ class Outbox:
         code, reason = self._closing
         if code is not DisconnectCode.MESSAGE_TOO_BIG:
             await self._send({"type": "websocket.send", "text": disconnect_push(code, reason).decode()})
-        elif self._server_socket is not None:
-            self._server_socket.close(code)
-            return
         await self._send({"type": "websocket.close", "code": int(code), "reason": reason})
 
     async def finish(self) -> None:

@@ -1,0 +1,65 @@
+"""The fast outbox on a real daphne: which connections get it, and that frames stay whole whatever is in between."""
+
+import asyncio
+import json
+import socket
+
+import pytest
+
+from tests.site import Site
+
+
+async def test_daphne_gets_the_fast_outbox(make_site):
+    """Fails when a version of daphne no longer is what the fast outbox needs."""
+    site = make_site(HANDLERS={"inspect": "tests.integration.handlers.Inspector"})
+    async with site.connect() as peer:
+        assert (await peer.subscribe("inspect/outbox/x"))["subscribe"]["data"] == "DaphneOutbox"
+
+
+@pytest.fixture(scope="module")
+def roomy_site(make_site):
+    return make_site(CLIENT_QUEUE_MAX_BYTES=64 * 2**20, PING_INTERVAL=1, PONG_TIMEOUT=0.9)
+
+
+async def test_frames_stay_whole_while_pings_replies_and_publications_share_a_slow_socket(roomy_site):
+    site: Site = roomy_site
+    sizes = [10, 200, 70_000, 400_000, 1_000, 125, 126, 127, 65_400, 65_600] * 3
+    slow_socket = socket.socket()
+    slow_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow_socket.connect(("127.0.0.1", site.port))
+    async with site.connect(sock=slow_socket) as peer, asyncio.timeout(50):
+        await peer.subscribe("stream/whole/weather")
+        pushing = asyncio.create_task(
+            asyncio.to_thread(
+                lambda: [
+                    site.push("whole", f"weather number={n}i,text=" + json.dumps("x" * s)) for n, s in enumerate(sizes)
+                ]
+            )
+        )
+        asked, answered, numbers = 0, 0, []
+        while len(numbers) < len(sizes) or answered < asked:
+            if asked < 40:
+                await peer.send({"rpc": {"data": asked}})
+                asked += 1
+            reply = await peer.receive()
+            if "error" in reply:
+                answered += 1
+            elif "push" in reply:
+                _, _, (number,), (text,) = reply["push"]["pub"]["data"]["data"]["values"]
+                assert text == "x" * sizes[int(number)]
+                numbers.append(number)
+        assert numbers == list(range(len(sizes)))
+        assert {status for status, _ in await pushing} == {200}
+
+
+async def test_publications_of_one_push_come_in_order_however_they_are_joined(site):
+    async with site.connect() as peer:
+        names = [f"m{n}" for n in range(16)]
+        await peer.send(*[{"subscribe": {"channel": f"stream/joined/{name}"}} for name in names])
+        while (await peer.receive())["id"] != peer.last_id:
+            pass
+        await asyncio.to_thread(site.push, "joined", "\n".join(f"{name} v=1" for name in names))
+        found = []
+        while len(found) < len(names):
+            found += [json.loads(line)["push"]["channel"] for line in (await peer.ws.recv()).split("\n")]
+        assert found == [f"stream/joined/{name}" for name in names]

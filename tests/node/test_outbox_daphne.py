@@ -1,0 +1,198 @@
+"""Which outbox a `send` gets, and the fast one over a transport that takes only part of what it is given."""
+
+import asyncio
+import functools
+import logging
+
+import pytest
+
+from live.exceptions import DisconnectCode
+from live.node import Encoded, Outbox, outbox_daphne
+from live.node.outbox import wire_frame
+from live.node.outbox_daphne import DaphneOutbox, open_outbox
+from tests.peers import until
+
+
+class Transport:
+    """A Twisted transport as far as the outbox knows one: takes `room` bytes at once, buffers the rest."""
+
+    def __init__(self, room):
+        self.room = room
+        self.wire = b""
+        self.dataBuffer = b""
+        self.offset = 0
+        self._tempDataLen = 0
+        self.connected = 1
+
+    def writeSomeData(self, data):
+        if isinstance(self.room, Exception):
+            return self.room
+        taken, self.room = data[: self.room], max(0, self.room - len(data))
+        self.wire += taken
+        return len(taken)
+
+    def write(self, data):
+        self.dataBuffer += data
+
+    def drain(self):
+        self.wire += self.dataBuffer
+        self.dataBuffer = b""
+
+
+class Protocol:
+    """An autobahn protocol as far as the outbox knows one."""
+
+    STATE_OPEN = 3
+    _perMessageCompress = None
+
+    def __init__(self, room=10**9):
+        self.state = self.STATE_OPEN
+        self.failByDrop = True
+        self.send_queue = []
+        self.transport = Transport(room)
+        self.closed_with = None
+
+    def sendData(self, data):
+        if isinstance(getattr(self.transport, "room", 0), Exception):
+            raise self.transport.room
+        self.transport.write(data)
+
+    def sendCloseFrame(self, code):
+        self.closed_with = code
+
+    async def handle_reply(self, protocol, message):
+        if message["type"] == "websocket.send":
+            self.sendData(wire_frame(message["text"].encode()))
+        else:
+            self.closed_with = message["code"]
+
+
+class Case:
+    def __init__(self, room=10**9, limit=1000):
+        self.protocol = Protocol(room)
+        self.slow, self.errors = [], []
+        send = functools.partial(self.protocol.handle_reply, self.protocol)
+        self.outbox = open_outbox(send, limit=limit, on_slow=lambda: self.slow.append(1), on_error=self.errors.append)
+
+    async def write(self, *texts):
+        for text in texts:
+            self.outbox.write(Encoded(text.encode()))
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 300_000])
+def test_wire_frames_have_the_length_their_header_says(size):
+    frame = wire_frame(b"x" * size)
+    assert frame[0] == 0x81
+    short = frame[1]
+    head, length = (
+        (2, short)
+        if short < 126
+        else (4, int.from_bytes(frame[2:4]))
+        if short == 126
+        else (10, int.from_bytes(frame[2:10]))
+    )
+    assert (length, frame[head:]) == (size, b"x" * size)
+
+
+async def test_a_frame_is_made_once_and_goes_straight_to_an_idle_socket():
+    one, two = Case(), Case()
+    message = Encoded(b"[1]")
+    one.outbox.write(message)
+    two.outbox.write(message)
+    await asyncio.sleep(0)
+    assert one.protocol.transport.wire == two.protocol.transport.wire == wire_frame(b"[1]")
+    assert message.frame is message.frame
+    assert one.outbox.queued_bytes == one.outbox.held_bytes() == 0
+
+
+async def test_messages_of_one_turn_are_joined():
+    case = Case()
+    await case.write("1", "2", "3")
+    assert case.protocol.transport.wire == wire_frame(b"1\n2\n3")
+
+
+@pytest.mark.parametrize("room", [0, 1, 5, 12])
+async def test_what_the_socket_does_not_take_follows_in_order(room):
+    case = Case(room)
+    await case.write("[1]")
+    await case.write("[2]")
+    case.protocol.transport.room = 10**9
+    await case.write("[3]")
+    assert case.outbox.held_bytes() == len(case.protocol.transport.dataBuffer)
+    case.protocol.transport.drain()
+    assert case.protocol.transport.wire == wire_frame(b"[1]") + wire_frame(b"[2]") + wire_frame(b"[3]")
+
+
+async def test_frames_queued_by_autobahn_go_first():
+    case = Case()
+    case.protocol.send_queue.append(b"something")
+    await case.write("[1]")
+    assert case.protocol.transport.wire == b""
+    assert case.protocol.transport.dataBuffer == wire_frame(b"[1]")
+
+
+async def test_what_the_transport_holds_counts_towards_the_limit():
+    case = Case(room=0, limit=100)
+    await case.write("x" * 60)
+    assert case.slow == []
+    await case.write("x" * 60)
+    assert case.slow == [1]
+
+
+async def test_a_goodbye_comes_after_what_waits():
+    case = Case()
+    case.outbox.write(Encoded(b"[1]"))
+    case.outbox.close(DisconnectCode.SHUTDOWN, "shutdown")
+    assert case.protocol.transport.wire == wire_frame(b"[1]")
+    await until(lambda: case.protocol.closed_with)
+    assert case.protocol.closed_with == 3001
+    assert b"shutdown" in case.protocol.transport.dataBuffer
+
+
+async def test_codes_that_asgi_refuses_are_sent_all_the_same():
+    case = Case()
+    assert case.protocol.failByDrop is False
+    case.outbox.close(DisconnectCode.MESSAGE_TOO_BIG, "message too big")
+    await until(lambda: case.protocol.closed_with)
+    assert case.protocol.closed_with == 1009
+
+
+async def test_a_connection_that_is_gone_is_reported_or_silent():
+    case = Case()
+    case.protocol.state = 1
+    await case.write("[1]")
+    assert case.protocol.transport.wire == case.protocol.transport.dataBuffer == b""
+    case = Case(room=OSError("gone"))
+    await case.write("[1]")
+    assert [str(error) for error in case.errors] == ["gone"]
+    assert case.outbox.queued_bytes == 0
+
+
+async def test_tls_goes_through_its_own_transport():
+    protocol = Protocol()
+    protocol.transport = type("Tls", (), {"write": lambda self, data: setattr(self, "data", data)})()
+    send = functools.partial(protocol.handle_reply, protocol)
+    outbox = open_outbox(send, limit=1000, on_slow=list, on_error=list)
+    outbox.write(Encoded(b"[1]"))
+    await asyncio.sleep(0)
+    assert protocol.transport.data == wire_frame(b"[1]")
+    assert outbox.held_bytes() == 0
+
+
+async def test_other_servers_get_the_portable_outbox_and_a_changed_daphne_says_so_once(caplog, monkeypatch):
+    monkeypatch.setattr(outbox_daphne, "_told", False)
+    caplog.set_level(logging.INFO)
+
+    async def send(event):
+        raise AssertionError(event)
+
+    async def handle_reply(protocol, message):
+        raise AssertionError(message)
+
+    changed = functools.partial(handle_reply, object())
+    for candidate in (send, functools.partial(send), changed, changed):
+        outbox = open_outbox(candidate, limit=1, on_slow=list, on_error=list)
+        assert type(outbox) is Outbox
+    assert caplog.text.count("this daphne is not as expected") == 1
+    assert isinstance(Case().outbox, DaphneOutbox)
