@@ -118,8 +118,9 @@ def measure_deliveries(client: Path, cookie: str) -> tuple[str, bool]:
             results.append(measure(server, number, SECONDS, client, dict(os.environ), cookie))
     saving = ratios(results)
     words = ", ".join(f"{ratio:.1f} times with {number:,}" for number, ratio in saving.items())
-    met = saving[SUBSCRIBERS[-1]] >= AT_LEAST
-    goal = f"The goal of {AT_LEAST} times with {SUBSCRIBERS[-1]:,} subscribers is {'met' if met else 'MISSED'}."
+    # With a single subscriber it is the publication that costs, and the waking of an idle process.
+    met = all(ratio >= AT_LEAST for number, ratio in saving.items() if number > 1)
+    goal = f"The goal of {AT_LEAST} times with many subscribers is {'met' if met else 'MISSED'}."
     what = (
         f"{RATE} publications a second of about 200 bytes for {SECONDS:.0f} s in one channel, InMemoryChannelLayer, "
         "session login, one daphne process."
