@@ -65,7 +65,7 @@ def test_a_phone_edits_without_changing_the_layout(open_page, make_dashboard, de
     assert panels[1]["title"] == "Renamed"
 
     page.set_viewport_size({"width": 1280, "height": 800})
-    page.wait_for_function("document.querySelector('[data-panel=b]').gridstackNode.x === 4")
+    page.wait_for_function("() => document.querySelector('[data-panel=b]').gridstackNode.x === 4")
     shown = page.evaluate(PLACES)
     assert {name: tuple(place) for name, place in shown.items()} == places
 
@@ -148,7 +148,7 @@ def test_the_picture_for_the_readme(site, open_page, tmp_path):
     now = time.time_ns()
     site.push("host", "\n".join(text for step in range(299, -1, -1) for text in demo_lines(step, now)))
     expect(page.locator(".has-data")).to_have_count(8)
-    page.wait_for_function("[...document.querySelectorAll('.chart')].every((one) => one.querySelector('canvas'))")
+    page.wait_for_function("() => [...document.querySelectorAll('.chart')].every((one) => one.querySelector('canvas'))")
     wanted = os.environ.get("LIVE_README_PICTURE") == "1"
     target = ROOT / "docs" / "dashboard.png" if wanted else tmp_path / "dashboard.png"
     page.screenshot(path=target, animations="disabled")

@@ -68,8 +68,8 @@ def test_a_saved_edit_appears_elsewhere_within_a_second_without_reload(open_page
     editor.get_by_role("button", name="Remove one").click()
     save(editor)
     expect(editor.get_by_text("Saved", exact=True)).to_be_visible()
-    viewer.wait_for_function("document.querySelector('h1').textContent === 'Renamed by somebody'", timeout=SECOND)
-    viewer.wait_for_function("document.querySelectorAll('.panel').length === 2", timeout=SECOND)
+    viewer.wait_for_function("() => document.querySelector('h1').textContent === 'Renamed by somebody'", timeout=SECOND)
+    viewer.wait_for_function("() => document.querySelectorAll('.panel').length === 2", timeout=SECOND)
 
     assert viewer.evaluate("window.__marker") is True
     assert viewer.evaluate("(view) => view.isConnected", kept), "a panel that did not change was rebuilt"
@@ -106,7 +106,7 @@ def test_own_save_is_not_announced_while_its_answer_is_on_the_way(editor, demo, 
     assert stored(demo, dashboard)["title"] == "Slow"
     # One more message through the same connection, so that the event before it has surely been handled.
     change(demo, dashboard, title="Slower")
-    editor.wait_for_function("true")
+    editor.wait_for_function("() => true")
     expect(editor.locator("#conflict-dialog")).not_to_be_visible()
     held[0].fulfill(response=answer)
     # The own save is silent; what somebody saved meanwhile is shown.
@@ -221,7 +221,7 @@ def test_unsaved_changes_are_guarded_on_leaving(editor, dashboard):
     editor.on("dialog", stay)
     editor.get_by_role("textbox", name="Title of the dashboard").press_sequentially(" and more")
     editor.get_by_role("link", name="Explore").click(no_wait_after=True)
-    editor.wait_for_function("true")
+    editor.wait_for_function("() => true")
     expect(editor.get_by_role("textbox", name="Title of the dashboard")).to_be_visible()
     assert asked == ["beforeunload"]
     editor.get_by_role("button", name="Discard").click()
@@ -257,7 +257,7 @@ def test_panels_are_moved_and_resized_with_the_mouse(editor, demo, dashboard):
     editor.mouse.move(target["x"] + 20, target["y"] + 5, steps=8)
     editor.mouse.move(target["x"] + 30, target["y"] + 5, steps=3)
     editor.mouse.up()
-    editor.wait_for_function(f"({LAYOUT})().one[0] === 6")
+    editor.wait_for_function(f"() => ({LAYOUT})().one[0] === 6")
     save(editor)
     expect(editor.locator("#saved-info")).to_have_text(re.compile("^Version 2"))
     places = {each["id"]: list(each["grid"].values()) for each in stored(demo, dashboard)["panels"]}

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 from playwright.sync_api import expect
 
@@ -123,7 +124,8 @@ def test_page_recovers_when_the_server_comes_back(own_site, open_page, problems)
     site = own_site()
     page = open_page("/d/machine", where=site)
     wait_live(page)
-    site.push("host", "system load1=0.5,load5=0.4,load15=0.3")
+    now = int(time.time())
+    site.push("host", f"system load1=0.5,load5=0.4,load15=0.3 {now - 2}000000000")
     number = page.locator("[data-panel=load-now] .stat-number")
     expect(number).to_have_text("0.50")
     page.evaluate("window.__marker = true")
@@ -141,8 +143,10 @@ def test_page_recovers_when_the_server_comes_back(own_site, open_page, problems)
 
     expect(page.locator("#connection")).to_have_attribute("data-state", "live", timeout=25_000)
     expect(page.locator("h1")).to_have_text("Changed meanwhile")
-    site.push("host", "system load1=0.75,load5=0.4,load15=0.3")
+    site.push("host", f"system load1=0.75,load5=0.4,load15=0.3 {now}000000000")
     expect(number).to_have_text("0.75")
+    # The site's memory is gone with it; what the page knew is not.
+    expect(page.locator("[data-panel=load] .chart")).to_have_attribute("aria-label", re.compile(", 2 points in time"))
     assert page.evaluate("window.__marker") is True
 
 

@@ -9,7 +9,9 @@ import {
   FrameTable,
   isFrame,
   joinSeries,
+  latestValue,
   matchLabels,
+  needsSchema,
   parseLabels,
 } from "../../live/static/live/frames.js";
 
@@ -20,6 +22,8 @@ const frame = (fields, values, entities) => ({ schema: { name: "m", fields }, da
 const data = (...values) => ({ data: { values } });
 const T = 1_700_000_000_000;
 
+const names = (table) => table.series.map(({ field, labelText }) => `${field} ${labelText}`.trim());
+const values = (table) => table.series.map((series) => series.values);
 const plain = (table) => table.series.map(({ field, labelText, times, values }) => ({ field, labelText, times, values }));
 
 test("a full frame and data-only frames after it become series split by label set", () => {
@@ -43,21 +47,53 @@ test("a new label set changes the set of series", () => {
   assert.equal(table.series.length, 2);
 });
 
-test("a schema change keeps the values of columns with the same name and type", () => {
+test("a schema change drops nothing: a new field joins, one that is gone ends", () => {
   const table = new FrameTable();
   table.push(frame([LABELS, TIME, number("a"), number("b")], [["h=1"], [T], [1], [2]]));
   assert.equal(table.push(frame([LABELS, TIME, number("c"), number("a")], [["h=1"], [T + 1], [3], [4]])), true);
   assert.deepEqual(plain(table), [
     { field: "a", labelText: "h=1", times: [T, T + 1], values: [1, 4] },
+    { field: "b", labelText: "h=1", times: [T, T + 1], values: [2, null] },
     { field: "c", labelText: "h=1", times: [T, T + 1], values: [null, 3] },
   ]);
 });
 
-test("a column that changes its type starts anew", () => {
+test("a field that is gone leaves when its last value does", () => {
+  const table = new FrameTable({ maxLength: 2 });
+  table.push(frame([TIME, number("a"), number("b")], [[T], [1], [2]]));
+  table.push(frame([TIME, number("a")], [[T + 1], [3]]));
+  assert.equal(table.push(data([T + 2], [4])), true);
+  assert.deepEqual(plain(table), [{ field: "a", labelText: "", times: [T + 1, T + 2], values: [3, 4] }]);
+});
+
+test("a field of the schema stays, with or without values", () => {
+  const table = new FrameTable({ maxLength: 1 });
+  table.push(frame([TIME, number("a"), number("b")], [[T], [1], [2]]));
+  assert.equal(table.push(data([T + 1], [2], [null])), false);
+  assert.deepEqual(names(table), ["a", "b"]);
+});
+
+test("another order of the same fields is no change of the series", () => {
   const table = new FrameTable();
+  table.push(frame([TIME, number("a"), number("b")], [[T], [1], [2]]));
+  assert.equal(table.push(frame([TIME, number("b"), number("a")], [[T + 1], [4], [3]])), false);
+  assert.deepEqual(values(table), [[1, 3], [2, 4]]);
+});
+
+test("a field that changes its type goes on beside its old values", () => {
+  const table = new FrameTable();
+  const text = { name: "a", type: "string" };
   table.push(frame([TIME, number("a")], [[T], [1]]));
-  table.push(frame([TIME, { name: "a", type: "string" }], [[T + 1], ["one"]]));
-  assert.deepEqual(plain(table), [{ field: "a", labelText: "", times: [T + 1], values: ["one"] }]);
+  assert.equal(table.push(frame([TIME, text], [[T + 1], ["one"]])), true);
+  assert.equal(table.push(frame([TIME, number("a")], [[T + 2], [3]])), false);
+  assert.deepEqual(values(table), [[1, null, 3], [null, "one", null]]);
+  assert.deepEqual(
+    table.series.map(({ type, newest }) => [type, newest]),
+    [
+      ["number", T + 2],
+      ["string", T + 1],
+    ],
+  );
 });
 
 test("the same schema again is no change", () => {
@@ -79,12 +115,44 @@ test("wide frames carry labels on the field", () => {
   );
 });
 
-test("wrong number of columns is an error that names both, and the next full frame repairs it", () => {
+test("wide frames that come with different label sets each time drop none", () => {
+  const table = new FrameTable();
+  const wide = (cpu, time, value) => frame([TIME, number("a", { cpu })], [[time], [value]]);
+  assert.equal(table.push(wide("0", T, 1)), true);
+  assert.equal(table.push(wide("1", T + 1, 2)), true);
+  assert.equal(table.push(wide("0", T + 2, 3)), false);
+  assert.equal(table.push(wide("1", T + 3, 4)), false);
+  assert.deepEqual(values(table), [[1, 3], [2, 4]]);
+});
+
+test("wide and labelled frames of one series lead to the same series", () => {
+  const table = new FrameTable();
+  table.push(frame([LABELS, TIME, number("a")], [["cpu=0, host=x"], [T], [1]]));
+  assert.equal(table.push(frame([TIME, number("a", { cpu: "0", host: "x" })], [[T + 1], [2]])), false);
+  assert.deepEqual(values(table), [[1, 2]]);
+});
+
+test("rows of one label set at one time are one row, whatever the order of their fields", () => {
+  const table = new FrameTable();
+  table.push(frame([LABELS, TIME, number("a"), number("b")], [["h=1", "h=1"], [T, T], [1, null], [null, 2]]));
+  assert.deepEqual(values(table), [[1], [2]]);
+  const twice = new FrameTable(); // two lines of one series and time in the wide format
+  twice.push(frame([TIME, number("a"), number("a")], [[T], [1], [2]]));
+  assert.deepEqual(values(twice), [[2]]);
+});
+
+test("a message that does not fit names the reason, changes nothing, and the next full frame repairs", () => {
   const table = new FrameTable();
   table.push(frame([TIME, number("a")], [[T], [1]]));
+  const before = plain(table);
   assert.throws(() => table.push(data([T], [1], [2])), { name: "FrameError", message: /3 columns.*has 2/ });
-  table.push(frame([TIME, number("a"), number("b")], [[T + 1], [1], [2]]));
-  assert.equal(table.series.length, 2);
+  assert.throws(() => table.push(frame([TIME, number("b"), number("c")], [[T], [1]])), /2 columns.*has 3/);
+  assert.throws(() => table.push(data([T + 1, T + 2], [1])), /differ in length/);
+  assert.throws(() => table.push(data([T + 1], "x")), /not a list/);
+  assert.deepEqual(plain(table), before);
+  table.push(data([T + 1], [2])); // what fits still goes in
+  table.push(frame([TIME, number("a"), number("b")], [[T + 2], [1], [2]]));
+  assert.deepEqual(values(table), [[1, 2, 1], [null, null, 2]]);
 });
 
 test("columns of different length and things that are no frame are errors", () => {
@@ -94,15 +162,73 @@ test("columns of different length and things that are no frame are errors", () =
     assert.equal(isFrame(message), false);
     assert.throws(() => table.push(message), FrameError);
   }
+  assert.equal(needsSchema(data([T], [1])), true);
+  assert.equal(needsSchema(frame([TIME], [[T]])), false);
+  assert.equal(needsSchema({ version: 3 }), false);
 });
 
-test("data before any schema is read by guessing", () => {
+test("a table is bounded and stays itself, whatever comes for however long", () => {
+  const table = new FrameTable({ maxLength: 50 });
+  for (let step = 0; step < 2000; step += 1) {
+    const labels = [`h=${step % 3}`, `h=${(step * 7) % 211}`];
+    table.push(frame([LABELS, TIME, number(`f${step % 97}`)], [labels, [T + step, T + step - (step % 5)], [1, 2]]));
+  }
+  assert.ok(table.groups.size <= 200);
+  for (const { times, values: own, nanos } of table.series) {
+    assert.ok(times.length <= 50);
+    assert.equal(own.length, times.length);
+    assert.equal(nanos.length, times.length);
+    assert.ok(own.some((value) => value !== null));
+    assert.deepEqual(times, [...times].sort((a, b) => a - b));
+  }
+});
+
+test("data before any schema is read by guessing, until a schema says better", () => {
   const table = new FrameTable();
+  assert.equal(table.push({ data: { values: [] } }), false);
   assert.equal(table.push(data([7], [T], ["x"])), true);
   assert.deepEqual(plain(table), [
     { field: "Field 1", labelText: "", times: [T], values: [7] },
     { field: "Field 3", labelText: "", times: [T], values: ["x"] },
   ]);
+  assert.equal(table.push(frame([number("a"), TIME, number("b")], [[8], [T + 1], [9]])), true);
+  assert.deepEqual(names(table), ["a", "b"]);
+});
+
+test("a schema without rows is taken for the data after it", () => {
+  const table = new FrameTable();
+  assert.equal(table.push({ schema: { name: "m", fields: [TIME, number("a")] } }), false);
+  assert.equal(table.name, "m");
+  assert.equal(table.push(data([T], [1])), true);
+  assert.deepEqual(names(table), ["a"]);
+});
+
+test("nanos are kept: rows of one millisecond stay rows, in their order", () => {
+  const table = new FrameTable();
+  const rows = frame([TIME, number("a")], [[T, T, T, T], [4, 1, 2, 3]]);
+  rows.data.nanos = [[999_999, 0, 1500, 1501], null];
+  table.push(rows);
+  assert.deepEqual(values(table), [[1, 2, 3, 4]]);
+  assert.deepEqual(table.series[0].nanos, [0, 1500, 1501, 999_999]);
+  assert.deepEqual(
+    table.series[0].times.map((time) => Math.round((time - T) * 1000)),
+    [0, 1, 1, 999],
+  );
+  table.push(rows);
+  assert.equal(table.series[0].times.length, 4);
+});
+
+test("replace keeps the last message only", () => {
+  const table = new FrameTable({ action: "replace", maxDelta: 1000 });
+  const fields = [LABELS, TIME, number("a")];
+  assert.equal(table.push(frame(fields, [["h=1", "h=1"], [T, T + 1], [1, 2]])), true);
+  assert.equal(table.push(data(["h=1"], [T - 5000], [3])), false);
+  assert.deepEqual(plain(table), [{ field: "a", labelText: "h=1", times: [T - 5000], values: [3] }]);
+  assert.equal(table.push(data(["h=2"], [T], [4])), true);
+  assert.deepEqual(names(table), ["a h=2"]);
+  assert.equal(table.push({ schema: { name: "m", fields } }), false);
+  assert.deepEqual(names(table), ["a h=2"]);
+  assert.throws(() => new FrameTable({ action: "prepend" }), RangeError);
 });
 
 test("entities become NaN and the infinities, and a chart sees gaps there", () => {
@@ -117,7 +243,7 @@ test("entities become NaN and the infinities, and a chart sees gaps there", () =
 });
 
 test("rows are bounded by number and by age, and a silent label set disappears", () => {
-  const table = new FrameTable({ maxPoints: 3, maxAge: 10_000 });
+  const table = new FrameTable({ maxLength: 3, maxDelta: 10_000 });
   table.push(frame([LABELS, TIME, number("a")], [["h=old"], [T], [1]]));
   for (let step = 1; step <= 9; step += 1) table.push(data(["h=new"], [T + step * 1000], [step]));
   assert.deepEqual(
@@ -158,6 +284,12 @@ test("series of different times are joined on time", () => {
     [undefined, 2],
   ]);
   assert.deepEqual(joinSeries([]), [[]]);
+});
+
+test("the latest value is the last that is not missing", () => {
+  assert.equal(latestValue({ values: [1, 2, null] }), 2);
+  assert.equal(latestValue({ values: [1, false, null] }), false);
+  assert.equal(latestValue({ values: [null] }), null);
 });
 
 test("label texts are read in both spellings", () => {

@@ -1,8 +1,8 @@
 // Data frames in the browser: turns the messages of a frame channel into bounded series.
 //
-// A channel sends a full frame (`{schema, data}`) first and whenever the schema changes, and `{data}` alone otherwise.
-// Rows with a `labels` column are split by label set; the values of each are kept by time, oldest first. Nothing here
-// touches the DOM or the network, so that it runs under Node.js as well.
+// A channel sends a full frame (`{schema, data}`) first, whenever the schema changes and now and then in between, and
+// `{data}` alone otherwise. `FrameTable` collects them, `joinSeries` makes chart columns of them. Nothing here touches
+// the DOM or the network, so that it runs under Node.js as well.
 
 /** A message that does not fit the schema before it. The next full frame repairs the table. */
 export class FrameError extends Error {
@@ -16,6 +16,11 @@ export class FrameError extends Error {
 export function isFrame(message) {
   if (typeof message !== "object" || message === null) return false;
   return Array.isArray(message.schema?.fields) || Array.isArray(message.data?.values);
+}
+
+/** Is this message a frame without its schema, so that it means nothing without a full one before it? */
+export function needsSchema(message) {
+  return isFrame(message) && !Array.isArray(message.schema?.fields);
 }
 
 /**
@@ -68,25 +73,37 @@ export function displayNames(series) {
 }
 
 /**
- * The last rows of one frame channel, bounded in points, age and series.
+ * The last rows of one frame channel: a growing, bounded table, split into series.
  *
- * `push(message)` takes what the channel sent; `series` is the result:
- * `[{key, field, type, labels: Map, labelText, times: [ms], values: [...]}]`, `times` ascending and of the length of
- * `values`; null is a missing value. The arrays are the table's own: read them, do not change them.
+ * `push(message)` takes what the channel sent; `series` is the result, in the order of first appearance:
+ * `[{key, field, type, labels: Map, labelText, times, nanos, values, newest}]`. `times` (ms, with the microseconds
+ * behind the point), `nanos` (the exact rest below the millisecond) and `values` are equally long, oldest first; null
+ * is a missing value, `newest` the time of the last one that is not. All of it is the table's own: read, do not change.
+ *
+ * - Rows are kept by time: late ones are put where they belong, and rows of one label set at one time are one row, in
+ *   which a null does not wipe out a value. Columns without a time get the time of their arrival.
+ * - A row of a `labels` column belongs to the series of its label set. Without that column (`wide` frames) the labels of
+ *   a field say where its values belong. Both ways lead to the same series.
+ * - A new schema adds and never drops: a new field or label set joins with nulls before it, one that is gone ends and
+ *   leaves when its last value does. A field that changes its type goes on as another series beside the old one.
+ * - A message that does not fit throws `FrameError` and changes nothing; the next full frame repairs.
  */
 export class FrameTable {
   /**
-   * maxPoints: rows kept for each label set. maxAge: milliseconds before the newest row of the table.
-   * maxGroups: label sets kept; the one that was silent for the longest time goes first.
+   * - `maxLength`: rows kept for each label set.
+   * - `maxDelta`: milliseconds kept before the newest row of the table.
+   * - `action`: `append`, or `replace` to keep only what came with the last message.
+   * - `maxGroups`: label sets kept; the one that was silent for the longest time goes first.
    */
-  constructor({ maxPoints = 1000, maxAge = 5 * 60 * 1000, maxGroups = 200 } = {}) {
-    this.maxPoints = maxPoints;
-    this.maxAge = maxAge;
+  constructor({ maxLength = 1000, maxDelta = Infinity, action = "append", maxGroups = 200 } = {}) {
+    if (!["append", "replace"].includes(action)) throw new RangeError(`action is append or replace, not ${action}`);
+    this.maxLength = maxLength;
+    this.maxDelta = maxDelta;
+    this.action = action;
     this.maxGroups = maxGroups;
-    this.name = "";
-    this.fields = []; // of the schema, without the labels column: {name, type, labels}
-    this.newest = -Infinity; // time of the newest row, ms
-    this.groups = new Map(); // label text -> {labels, times, columns: Map(field key -> values)}
+    this.name = ""; // of the last schema
+    this.newest = -Infinity; // time of the newest row
+    this.groups = new Map(); // label text -> {labels, times, nanos, columns: Map(name and type -> series)}
     this.layout = null; // how a row of the wire is read, from the schema
     this.list = null; // cached `series`
   }
@@ -97,128 +114,138 @@ export class FrameTable {
    */
   push(message) {
     if (!isFrame(message)) throw new FrameError("not a data frame");
-    let changed = false;
-    if (message.schema) changed = this.#setSchema(message.schema);
-    const values = message.data?.values;
-    if (!values || values.length === 0) return changed;
-    if (!this.layout) {
-      this.#setSchema(guessSchema(values));
-      changed = true;
-    }
-    if (values.length !== this.layout.width) {
-      const expected = this.layout.width;
-      throw new FrameError(`the frame has ${values.length} columns where the schema has ${expected}`);
-    }
-    const columns = values.map((column, index) => withEntities(column, message.data.entities?.[index]));
+    const values = message.data?.values ?? [];
+    const layout = this.#layoutFor(message.schema, values);
+    if (layout === null) return false;
+    // All that can fail comes first: a bad message leaves the table as it was.
+    const columns = readColumns(message.data, layout);
+    let changed = this.#adopt(layout);
+    this.name = message.schema?.name ?? this.name;
+    if (!columns) return changed;
+    const before = this.action === "replace" ? this.#clear() : null;
     const rows = columns[0].length;
-    if (columns.some((column) => column.length !== rows)) throw new FrameError("the columns differ in length");
-    for (let row = 0; row < rows; row += 1) changed = this.#addRow(columns, row) || changed;
+    const arrival = Date.now();
+    for (let row = 0; row < rows; row += 1) changed = this.#addRow(columns, row, message.data.nanos, arrival) || changed;
     changed = this.#trim() || changed;
     if (changed) this.list = null;
-    return changed;
+    return before === null ? changed : before !== this.#keys();
   }
 
   get series() {
-    if (this.list) return this.list;
-    this.list = [];
-    for (const [labelText, group] of this.groups) {
-      for (const column of group.columns.values()) {
-        const { key, field, type, values } = column;
-        const labels = group.labels;
-        this.list.push({ key: `${key}|${labelText}`, field, type, labels, labelText, times: group.times, values });
-      }
-    }
+    this.list ??= [...this.groups.values()].flatMap(({ columns }) => [...columns.values()]);
     return this.list;
   }
 
-  #setSchema(schema) {
-    const fields = schema.fields.map((field, index) => ({
-      name: field.name || `Field ${index + 1}`,
-      type: field.type ?? "other",
-      labels: field.labels ?? {},
-    }));
-    this.name = schema.name ?? "";
-    const signature = JSON.stringify(fields);
-    if (this.layout?.signature === signature) return false;
-    const labelColumn =
-      fields.length > 1 && fields[0].type === "string" && /^labels$/i.test(fields[0].name) && fields[1].type === "time"
-        ? 0
-        : -1;
-    const timeColumn = fields.findIndex((field) => field.type === "time");
-    const valueColumns = [];
-    fields.forEach((field, index) => {
-      if (index === labelColumn || index === timeColumn) return;
-      const labels = new Map(Object.entries(field.labels));
-      const labelText = [...labels].map(([name, value]) => `${name}=${value}`).join(", ");
-      valueColumns.push({ index, key: `${field.name}:${field.type}`, field: field.name, type: field.type, labels, labelText });
-    });
-    this.layout = { signature, width: fields.length, labelColumn, timeColumn, valueColumns };
-    this.fields = fields.filter((_, index) => index !== labelColumn);
-    // Values live on under the same name and type; what the new schema does not know is dropped.
-    const known = new Set(valueColumns.map(({ key }) => key));
-    for (const [labelText, group] of this.groups) {
-      for (const key of group.columns.keys()) {
-        if (!known.has(key)) group.columns.delete(key);
-      }
-      if (group.columns.size === 0) this.groups.delete(labelText);
+  #layoutFor(schema, values) {
+    if (!Array.isArray(schema?.fields)) {
+      return this.layout ?? (values.length > 0 ? readSchema(guessSchema(values), true) : null);
     }
-    this.list = null;
-    return true;
+    const layout = readSchema(schema, false);
+    return layout.signature === this.layout?.signature ? this.layout : layout;
   }
 
-  #addRow(columns, row) {
+  // Returns whether series went away with it: those of guessed names do.
+  #adopt(layout) {
+    const guessed = this.layout?.guessed && layout !== this.layout && this.groups.size > 0;
+    if (guessed) this.#clear();
+    this.layout = layout;
+    return Boolean(guessed);
+  }
+
+  #clear() {
+    const keys = this.#keys();
+    this.groups.clear();
+    this.newest = -Infinity;
+    this.list = null;
+    return keys;
+  }
+
+  #keys() {
+    return this.series.map(({ key }) => key).join("\n");
+  }
+
+  #addRow(columns, row, nanos, arrival) {
     const { labelColumn, timeColumn, valueColumns } = this.layout;
-    const time = timeColumn < 0 ? Date.now() : columns[timeColumn][row];
-    if (typeof time !== "number" || !Number.isFinite(time)) return false;
-    let changed = false;
-    const places = new Map(); // group -> index of this row in it; a wide row may touch several groups
+    const milliseconds = timeColumn < 0 ? arrival : columns[timeColumn][row];
+    if (typeof milliseconds !== "number" || !Number.isFinite(milliseconds)) return false;
+    const nano = nanos?.[timeColumn]?.[row] ?? 0;
+    // Whole microseconds: more digits do not fit behind the milliseconds of our days.
+    const time = milliseconds + Math.floor(nano / 1000) / 1000;
     const rowLabels = labelColumn < 0 ? null : String(columns[labelColumn][row] ?? "");
+    const places = new Map(); // group -> index of this row in it; a wide row may touch several groups
+    let changed = false;
     for (const column of valueColumns) {
       const labelText = rowLabels ?? column.labelText;
       let group = this.groups.get(labelText);
       if (!group) {
-        group = { labels: rowLabels === null ? column.labels : parseLabels(rowLabels), times: [], columns: new Map() };
+        const labels = rowLabels === null ? column.labels : parseLabels(rowLabels);
+        group = { labels, times: [], nanos: [], columns: new Map() };
         this.groups.set(labelText, group);
+      }
+      let place = places.get(group);
+      if (place === undefined) {
+        place = placeRow(group, time, nano);
+        places.set(group, place);
+      }
+      let series = group.columns.get(column.kind);
+      if (!series) {
+        series = makeSeries(group, column, labelText);
+        group.columns.set(column.kind, series);
         changed = true;
       }
-      if (!places.has(group)) places.set(group, placeRow(group, time));
-      let target = group.columns.get(column.key);
-      if (!target) {
-        const values = new Array(group.times.length).fill(null);
-        target = { key: column.key, field: column.field, type: column.type, values };
-        group.columns.set(column.key, target);
-        changed = true;
-      }
-      target.values[places.get(group)] = columns[column.index][row] ?? null;
+      const value = columns[column.index][row] ?? null;
+      if (value === null) continue;
+      series.values[place] = value;
+      series.newest = Math.max(series.newest, time);
     }
-    this.newest = Math.max(this.newest, time);
+    if (places.size > 0) this.newest = Math.max(this.newest, time);
     return changed;
   }
 
   #trim() {
-    const oldest = this.newest - this.maxAge;
+    const oldest = this.newest - this.maxDelta;
     let changed = false;
     for (const [labelText, group] of this.groups) {
-      let drop = Math.max(0, group.times.length - this.maxPoints);
+      let drop = Math.max(0, group.times.length - this.maxLength);
       while (drop < group.times.length && group.times[drop] < oldest) drop += 1;
-      if (drop === 0) continue;
-      group.times.splice(0, drop);
-      for (const column of group.columns.values()) column.values.splice(0, drop);
-      if (group.times.length === 0) {
-        this.groups.delete(labelText);
-        changed = true;
+      if (drop > 0) {
+        group.times.splice(0, drop);
+        group.nanos.splice(0, drop);
+        for (const { values } of group.columns.values()) values.splice(0, drop);
       }
+      changed = this.#dropEnded(labelText, group) || changed;
     }
     while (this.groups.size > this.maxGroups) {
       let silent = null;
-      for (const [labelText, group] of this.groups) {
-        if (silent === null || group.times.at(-1) < this.groups.get(silent).times.at(-1)) silent = labelText;
+      for (const [labelText, { times }] of this.groups) {
+        if (silent === null || times.at(-1) < this.groups.get(silent).times.at(-1)) silent = labelText;
       }
       this.groups.delete(silent);
       changed = true;
     }
     return changed;
   }
+
+  // Series without a value left go, except those that the schema still has.
+  #dropEnded(labelText, group) {
+    let changed = false;
+    for (const [kind, { newest, key }] of group.columns) {
+      const left = group.times.length > 0 && (newest >= group.times[0] || this.layout.current(kind, key));
+      if (left) continue;
+      group.columns.delete(kind);
+      changed = true;
+    }
+    if (group.columns.size === 0) this.groups.delete(labelText);
+    return changed;
+  }
+}
+
+/** The last value of a series that is not missing; null when there is none. */
+export function latestValue({ values }) {
+  for (let index = values.length - 1; index >= 0; index -= 1) {
+    if (values[index] !== null) return values[index];
+  }
+  return null;
 }
 
 /**
@@ -247,15 +274,64 @@ export function joinSeries(series) {
   return [times, ...columns];
 }
 
-// Find or make the row of this time; rows nearly always come in order, so look from the end. A second row of the same
-// time replaces the first: after a reconnect the last frame comes again.
-function placeRow(group, time) {
-  let index = group.times.length;
-  while (index > 0 && group.times[index - 1] > time) index -= 1;
-  if (index > 0 && group.times[index - 1] === time) return index - 1;
-  group.times.splice(index, 0, time);
-  for (const column of group.columns.values()) column.values.splice(index, 0, null);
+// Find or make the row of this time; rows nearly always come in order, so look from the end. A repeated row, as after a
+// reconnect, is found and not doubled.
+function placeRow({ times, nanos, columns }, time, nano) {
+  let index = times.length;
+  while (index > 0 && (times[index - 1] > time || (times[index - 1] === time && nanos[index - 1] > nano))) index -= 1;
+  if (index > 0 && times[index - 1] === time && nanos[index - 1] === nano) return index - 1;
+  times.splice(index, 0, time);
+  nanos.splice(index, 0, nano);
+  for (const { values } of columns.values()) values.splice(index, 0, null);
   return index;
+}
+
+function makeSeries({ labels, times, nanos }, { kind, field, type }, labelText) {
+  const values = new Array(times.length).fill(null);
+  return { key: `${kind}|${labelText}`, field, type, labels, labelText, times, nanos, values, newest: -Infinity };
+}
+
+// How a row of a schema is read.
+function readSchema({ fields: described }, guessed) {
+  const fields = described.map((field, index) => ({
+    name: field.name || `Field ${index + 1}`,
+    type: field.type ?? "other",
+    labels: field.labels ?? {},
+  }));
+  const [first, second] = fields;
+  const labelled = second?.type === "time" && first.type === "string" && /^labels$/i.test(first.name);
+  const labelColumn = labelled ? 0 : -1;
+  const timeColumn = fields.findIndex(({ type }) => type === "time");
+  const valueColumns = [];
+  const known = new Set();
+  fields.forEach(({ name, type, labels }, index) => {
+    if (index === labelColumn || index === timeColumn) return;
+    const labelText = Object.entries(labels).map(([label, value]) => `${label}=${value}`).join(", ");
+    const kind = `${name}:${type}`;
+    valueColumns.push({ index, kind, field: name, type, labels: new Map(Object.entries(labels)), labelText });
+    known.add(labelled ? kind : `${kind}|${labelText}`);
+  });
+  return {
+    signature: JSON.stringify(fields),
+    guessed,
+    width: fields.length,
+    labelColumn,
+    timeColumn,
+    valueColumns,
+    current: (kind, key) => known.has(labelled ? kind : key),
+  };
+}
+
+// The columns of a message with their entities, or null when it has none. Throws FrameError when they do not fit.
+function readColumns(data, { width }) {
+  const values = data?.values ?? [];
+  if (values.length === 0) return null;
+  if (values.length !== width) {
+    throw new FrameError(`the frame has ${values.length} columns where the schema has ${width}`);
+  }
+  const columns = values.map((column, index) => withEntities(column, data.entities?.[index]));
+  if (columns.some(({ length }) => length !== columns[0].length)) throw new FrameError("the columns differ in length");
+  return columns;
 }
 
 function withEntities(column, entities) {

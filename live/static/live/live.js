@@ -5,12 +5,19 @@
 // which events of a dashboard concern this tab.
 
 import { DashboardEvents } from "./dashboards.js";
+import { needsSchema } from "./frames.js";
+import { Feed } from "./history.js";
 import { Centrifuge } from "./vendor/centrifuge.js";
 
 const COMMAND_TIMEOUT = 30_000; // ms; a busy server answers late rather than never
 const LONGEST_RETRY = 10_000; // ms between attempts to reconnect, at most
 const LINGER = 250; // ms a channel stays subscribed after its last listener, so that redrawing a page costs nothing
+const HISTORY_PAGE = 300; // publications asked for at a time: the server's limit
 const NOT_FOUND = 404;
+
+const INITIAL = { initial: true, late: false, past: false };
+const LATE = { initial: false, late: true, past: false };
+const LIVE = { initial: false, late: false, past: false };
 
 let client = null;
 let address = null;
@@ -75,11 +82,13 @@ export function onConnectionState(callback) {
 /**
  * Listen to a channel. All listeners of a tab share one subscription, made by the first and ended after the last.
  *
- * - `onData(data, {initial, late})`: a publication, or the data that came with the subscription (`initial`: after each
- *   reconnect too). A listener that joins later is given the last known data at once (`late`); of a frame channel it
- *   is always a full frame.
+ * - `onData(data, {initial, late, past})`: a publication. Where the channel keeps a history, a listener gets that first
+ *   (`past`), whenever it joins, and after an interruption what it missed: all in order, none twice. Of a frame channel
+ *   it starts with a full frame. Where there is no history, it gets the data that came with the subscription
+ *   (`initial`: after each reconnect too) or, when it joins later, the last known data (`late`).
  * - `onState(name)`: `subscribing`, `subscribed` or `unsubscribed`.
  * - `onError({code, message})`: the subscription was refused or ended by the server. Temporary faults are retried.
+ * - `history: false`: no history for this listener, only what is known now and what comes.
  *
  * Returns `{channel, close()}`.
  */
@@ -101,6 +110,7 @@ export function subscribe(channel, listener = {}) {
 export function watchDashboard(uid, { version, onSaved, onDeleted, onError } = {}) {
   const events = new DashboardEvents({ uid, sessionId, version, onSaved, onDeleted });
   const subscription = subscribe(`grafana/dashboard/uid/${uid}`, {
+    history: false,
     onData: (event, { initial, late }) => events.receive(event, initial || late),
     onError: (error) => (error.code === NOT_FOUND ? events.gone() : onError?.(error)),
   });
@@ -118,20 +128,24 @@ class Shared {
   constructor(channel, centrifuge) {
     this.channel = channel;
     this.centrifuge = centrifuge;
-    this.listeners = new Set();
+    this.feeds = new Map(); // listener -> its Feed; null when it wants no history
+    this.pages = new Map(); // pages of the history that are asked for, so that listeners share the answer
     this.schema = null; // of the last full frame
     this.last = undefined; // the last message
     this.error = null;
     this.timer = null;
     this.subscription = centrifuge.newSubscription(channel);
-    this.subscription.on("subscribing", () => this.tell("onState", "subscribing"));
-    this.subscription.on("subscribed", ({ data }) => {
-      this.error = null;
-      this.tell("onState", "subscribed");
-      if (data !== undefined && data !== null) this.receive(data, true);
+    this.subscription.on("subscribing", () => {
+      this.stopFeeds();
+      this.tell("onState", "subscribing");
     });
-    this.subscription.on("publication", ({ data }) => this.receive(data, false));
+    this.subscription.on("subscribed", ({ data }) => this.start(data ?? undefined));
+    this.subscription.on("publication", ({ data, offset }) => {
+      this.keep(data);
+      this.each((listener, feed) => (feed ? feed.receive(data, offset) : listener.onData?.(data, LIVE)));
+    });
     this.subscription.on("unsubscribed", ({ code, reason }) => {
+      this.stopFeeds();
       this.tell("onState", "unsubscribed");
       if (code === 0) return; // our own doing
       this.error = { code, message: reason };
@@ -141,15 +155,27 @@ class Shared {
 
   add(listener) {
     clearTimeout(this.timer);
-    this.listeners.add(listener);
+    const feed = listener.history === false ? null : this.makeFeed(listener);
+    this.feeds.set(listener, feed);
     if (this.subscription.state === "unsubscribed") this.subscription.subscribe();
     listener.onState?.(this.subscription.state);
-    if (this.last !== undefined) listener.onData?.(this.whole(), { initial: false, late: true });
+    const known = this.last === undefined ? undefined : { data: this.whole(), info: LATE };
+    if (feed && this.subscription.state === "subscribed") feed.start(known);
+    else if (known) listener.onData?.(known.data, known.info);
     return { channel: this.channel, close: () => this.remove(listener) };
   }
 
+  makeFeed(listener) {
+    return new Feed({
+      ask: (since) => this.page(since),
+      deliver: (data, info) => guarded(() => listener.onData?.(data, info)),
+      onFailure: ({ code, message }) => console.warn(`The history of ${this.channel} was not read: ${message} (${code})`),
+    });
+  }
+
   remove(listener) {
-    if (!this.listeners.delete(listener) || this.listeners.size > 0) return;
+    this.feeds.get(listener)?.stop();
+    if (!this.feeds.delete(listener) || this.feeds.size > 0) return;
     this.timer = setTimeout(() => {
       channels.delete(this.channel);
       this.subscription.unsubscribe();
@@ -157,27 +183,57 @@ class Shared {
     }, LINGER);
   }
 
-  receive(data, initial) {
+  start(data) {
+    this.error = null;
+    if (data !== undefined) this.keep(data);
+    this.tell("onState", "subscribed");
+    const known = data === undefined ? undefined : { data, info: INITIAL };
+    this.each((listener, feed) => {
+      if (feed) feed.start(known);
+      else if (known) listener.onData?.(known.data, known.info);
+    });
+  }
+
+  stopFeeds() {
+    for (const feed of this.feeds.values()) feed?.stop();
+  }
+
+  page(since) {
+    const key = since ? `${since.offset} ${since.epoch}` : "";
+    if (!this.pages.has(key)) {
+      const answer = this.subscription.history({ limit: HISTORY_PAGE, since });
+      this.pages.set(key, answer.finally(() => this.pages.delete(key)));
+    }
+    return this.pages.get(key);
+  }
+
+  keep(data) {
     if (data?.schema?.fields) this.schema = data.schema;
     this.last = data;
-    this.tell("onData", data, { initial, late: false });
   }
 
   // The last message as a newcomer needs it: data without a schema is completed to a full frame.
   whole() {
-    const dataOnly = this.schema !== null && this.last?.schema === undefined && this.last?.data?.values;
-    return dataOnly ? { schema: this.schema, data: this.last.data } : this.last;
+    return this.schema !== null && needsSchema(this.last) ? { schema: this.schema, data: this.last.data } : this.last;
   }
 
-  // One listener's failure must not keep the message from the others; it is reported as any uncaught error.
   tell(method, ...args) {
-    for (const listener of [...this.listeners]) {
-      try {
-        listener[method]?.(...args);
-      } catch (error) {
-        reportError(error);
-      }
+    this.each((listener) => listener[method]?.(...args));
+  }
+
+  each(call) {
+    for (const [listener, feed] of [...this.feeds]) {
+      if (this.feeds.has(listener)) guarded(() => call(listener, feed)); // it may have closed meanwhile
     }
+  }
+}
+
+// One listener's failure must not keep the message from the others; it is reported as any uncaught error.
+function guarded(call) {
+  try {
+    call();
+  } catch (error) {
+    reportError(error);
   }
 }
 

@@ -76,6 +76,7 @@ function choose(channel) {
   byId("raw").hidden = false;
   history.replaceState(null, "", `#${channel}`);
   const subscription = subscribe(channel, {
+    history: false, // the messages as they come, with the time of their coming
     onData: (message) => {
       if (paused) return;
       byId("raw-empty").hidden = true;

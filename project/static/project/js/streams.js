@@ -4,11 +4,13 @@ import { FrameError, FrameTable, isFrame } from "../../live/frames.js";
 import { subscribe } from "../../live/live.js";
 
 const streams = new Map(); // channel -> Stream
+const LONGEST_PAST = 5 * 60 * 1000; // ms a table reaches back, as far as the server's history does
 const KEEP = 2000; // ms a table stays without listeners, so that replacing a panel does not lose its past
 
 /**
- * Listen to a channel. The listener's `onUpdate(stream)` is called after each message and `onError(text)` when the
- * channel is refused. Returns `{stream, close()}`; `stream.table` is the FrameTable, `stream.last` the last message.
+ * Listen to a channel, its history first. The listener's `onUpdate(stream, past)` is called after each message (`past`:
+ * one of the history) and `onError(text)` when the channel is refused. Returns `{stream, close()}`; `stream.table` is
+ * the FrameTable, `stream.last` the last message.
  */
 export function openStream(channel, listener) {
   let stream = streams.get(channel);
@@ -28,13 +30,13 @@ export function knownLabels(channel) {
 class Stream {
   constructor(channel) {
     this.channel = channel;
-    this.table = new FrameTable();
+    this.table = new FrameTable({ maxDelta: LONGEST_PAST });
     this.last = null;
     this.error = "";
     this.listeners = new Set();
     this.timer = null;
     this.subscription = subscribe(channel, {
-      onData: (message) => this.receive(message),
+      onData: (message, { past }) => this.receive(message, past),
       onState: (state) => {
         if (state === "subscribed") this.fail("");
       },
@@ -57,7 +59,7 @@ class Stream {
     }, KEEP);
   }
 
-  receive(message) {
+  receive(message, past) {
     this.last = message;
     if (isFrame(message)) {
       try {
@@ -70,7 +72,7 @@ class Stream {
       }
     }
     this.fail("");
-    for (const listener of [...this.listeners]) listener.onUpdate?.(this);
+    for (const listener of [...this.listeners]) listener.onUpdate?.(this, past);
   }
 
   fail(text) {

@@ -3,7 +3,7 @@
 // A view is `{element, close()}`. It draws at most once a frame of the screen, only while it can be seen, and says in
 // words what it shows.
 
-import { displayNames, joinSeries, matchLabels, parseLabels } from "../../live/frames.js";
+import { displayNames, joinSeries, latestValue, matchLabels, parseLabels } from "../../live/frames.js";
 import uPlot from "../vendor/uplot.js";
 import { formatTick, formatTime, formatValue, splitUnit } from "./format.js";
 import { element, onThemeChange } from "./page.js";
@@ -53,15 +53,21 @@ class Painter {
   }
 }
 
-// The series of a panel, in the order of its fields.
+// The series of a panel, in the order of its fields. A chart has those with numbers only.
 function chosenSeries(panel, table, charted) {
   const wanted = parseLabels(panel.labels ?? "");
-  const fits = ({ field, type, labels }) =>
+  const fits = ({ field, type, labels, newest }) =>
     (panel.fields.length === 0 || panel.fields.includes(field)) &&
-    (!charted || type === "number" || type === "boolean") &&
+    (!charted || ((type === "number" || type === "boolean") && newest > -Infinity)) &&
     matchLabels(labels, wanted);
   const order = new Map(panel.fields.map((name, index) => [name, index]));
   return table.series.filter(fits).sort((a, b) => (order.get(a.field) ?? 0) - (order.get(b.field) ?? 0));
+}
+
+// The first of them; where its field changed the type, the one of the type that came last.
+function currentSeries([first, ...others]) {
+  const same = others.filter(({ field, labelText }) => field === first.field && labelText === first.labelText);
+  return same.reduce((best, one) => (one.newest > best.newest ? one : best), first);
 }
 
 function emptyState(panel) {
@@ -135,7 +141,8 @@ class TimeSeries {
         height,
         legend: { show: false },
         cursor: { points: { size: 7 }, drag: { x: false, y: false } },
-        padding: [10, 12, 0, 0],
+        // On the right there is room for half a time of day below the last mark.
+        padding: [10, 28, 0, 0],
         scales: {
           x: { range: (_, min, max) => [max - Math.min(LONGEST_SPAN, Math.max(SHORTEST_SPAN, max - min)), max] },
           y: {
@@ -147,7 +154,7 @@ class TimeSeries {
           },
         },
         axes: [
-          { ...axis, space: 56, size: 26, gap: 4, values: timeMarks },
+          { ...axis, space: 56, size: 28, gap: 7, values: timeMarks },
           {
             ...axis,
             space: 34,
@@ -161,7 +168,7 @@ class TimeSeries {
             stroke: colors[index],
             width: 1.75,
             fill: series.length <= 3 ? `${colors[index]}1c` : undefined,
-            points: { show: data[0].length < 3, size: 5, fill: colors[index] },
+            points: { show: false, filter: lonePoints, size: 5, fill: colors[index] },
           })),
         ],
         hooks: { setCursor: [() => this.describe(this.series)] },
@@ -169,8 +176,6 @@ class TimeSeries {
       data,
       this.chart,
     );
-    // Points are drawn for the very first values only: one value alone is no line.
-    if (data[0].length < 3) this.signature = "";
     this.values = [];
     this.legend.replaceChildren(
       ...displayNames(series).map((name, index) => {
@@ -191,15 +196,17 @@ class TimeSeries {
     const index = this.plot.cursor.idx;
     const unit = this.panel.unit ?? "";
     const texts = series.map((one, place) =>
-      formatValue(index === null || index === undefined ? one.values.at(-1) : this.plot.data[place + 1][index], unit),
+      formatValue(index === null || index === undefined ? latestValue(one) : this.plot.data[place + 1][index], unit),
     );
     texts.forEach((text, place) => {
       if (this.values[place].textContent !== text) this.values[place].textContent = text;
     });
     if (index === null || index === undefined) {
       const latest = this.names.map((name, place) => `${name} ${texts[place]}`).join(", ");
-      const time = formatTime(Math.max(...series.map(({ times }) => times.at(-1))));
-      this.chart.setAttribute("aria-label", `${this.panel.title || "Chart"}, latest at ${time}: ${latest}`);
+      const [times] = this.plot.data;
+      const [first, last] = [times[0], times.at(-1)].map((second) => formatTime(second * 1000));
+      const text = `latest at ${last}: ${latest}, ${times.length} points in time since ${first}`;
+      this.chart.setAttribute("aria-label", `${this.panel.title || "Chart"}, ${text}`);
     }
   }
 
@@ -236,10 +243,10 @@ class Stat {
   }
 
   draw() {
-    const [series] = chosenSeries(this.panel, this.source.stream.table, false);
+    const series = currentSeries(chosenSeries(this.panel, this.source.stream.table, false));
     this.element.classList.toggle("has-data", series !== undefined);
     if (!series) return;
-    const [number, unit] = splitUnit(formatValue(series.values.at(-1), this.panel.unit));
+    const [number, unit] = splitUnit(formatValue(latestValue(series), this.panel.unit));
     this.number.textContent = number;
     this.unit.textContent = unit;
     this.name.textContent = [series.field, this.panel.labels].filter(Boolean).join(" · ");
@@ -254,12 +261,19 @@ class Stat {
   }
 }
 
-// Texts of the time axis; a mark so near to the right edge that its text would be cut off gets none.
+// The values between two gaps: no line shows them, so they are drawn as points.
+function lonePoints({ data }, index) {
+  const drawn = [];
+  data[index].forEach((value, place) => {
+    if (value !== undefined) drawn.push([value, place]); // undefined is no gap, see joinSeries
+  });
+  const gap = (place) => (drawn[place]?.[0] ?? null) === null;
+  return drawn.filter((_, place) => !gap(place) && gap(place - 1) && gap(place + 1)).map(([, place]) => place);
+}
+
+// Texts of the time axis.
 function timeMarks(plot, splits, axis, space, step) {
-  const edge = plot.bbox.width / devicePixelRatio - 16;
-  return splits.map((second) =>
-    plot.valToPos(second, "x") > edge ? "" : formatTime(second * 1000).slice(0, step >= 60 ? 5 : 8),
-  );
+  return splits.map((second) => formatTime(second * 1000).slice(0, step >= 60 ? 5 : 8));
 }
 
 // The last minutes as a path in a box of 100 by 30.
@@ -286,15 +300,15 @@ class Raw {
     this.empty = emptyState(panel);
     this.element = element("div", { class: "raw-panel" }, this.empty, this.log.element);
     this.source = openStream(panel.channel, {
-      onUpdate: (stream) => this.show(stream.last),
+      onUpdate: (stream, past) => this.show(stream.last, past),
       onError: onState,
     });
     if (this.source.stream.last !== null) this.show(this.source.stream.last);
   }
 
-  show(message) {
+  show(message, past = false) {
     this.element.classList.add("has-data");
-    this.log.add(message);
+    this.log.add(message, past);
   }
 
   close() {
@@ -311,8 +325,9 @@ export class MessageLog {
     this.painter = new Painter(this.element, () => this.draw());
   }
 
-  add(message) {
-    this.waiting.push([Date.now(), message]);
+  /** Add a message that came now, or (`past`) at some time before. */
+  add(message, past = false) {
+    this.waiting.push([past ? "earlier" : formatTime(Date.now()), message]);
     if (this.waiting.length > RAW_MESSAGES) this.waiting.shift();
     this.painter.request();
   }
@@ -326,7 +341,7 @@ export class MessageLog {
     for (const [time, message] of this.waiting) {
       const text = JSON.stringify(message);
       const shown = text.length > RAW_TEXT ? `${text.slice(0, RAW_TEXT)} …` : text;
-      const entry = element("div", { class: "entry" }, element("time", {}, formatTime(time)), element("code", {}, shown));
+      const entry = element("div", { class: "entry" }, element("time", {}, time), element("code", {}, shown));
       this.element.prepend(entry);
     }
     this.waiting = [];
