@@ -2,11 +2,20 @@
 
 from live.frames.convert import DEFAULT_FORMAT, FORMATS, frames_from_lines
 from live.frames.frame import EncodedFrame, Field, Frame, Kind
-from live.frames.influx import InvalidLineProtocol, Line, LineError, parse_lines
+from live.frames.influx import (
+    PRECISIONS,
+    InvalidLineProtocol,
+    Line,
+    LineError,
+    ParsedBody,
+    parse_good_lines,
+    parse_lines,
+)
 
 __all__ = [
     "DEFAULT_FORMAT",
     "FORMATS",
+    "PRECISIONS",
     "EncodedFrame",
     "Field",
     "Frame",
@@ -14,6 +23,8 @@ __all__ = [
     "Kind",
     "Line",
     "LineError",
+    "ParsedBody",
     "frames_from_lines",
+    "parse_good_lines",
     "parse_lines",
 ]

@@ -1,4 +1,4 @@
-"""Lines -> frames: the formats a push may ask for (grafana-live §3.2, §3.4). Pure.
+"""Lines -> frames: the formats a push may ask for (grafana-live §3.2 to §3.4). Pure.
 
 Works column by column: a column whose values all have one type, which is nearly every one, costs a few loops in C.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any
 
 from live.frames.frame import Field, Frame, Kind
@@ -14,6 +15,8 @@ from live.frames.influx import MAX_TEXT, InvalidLineProtocol, Line, LineError
 
 MAX_CELLS = 1_000_000
 """Rows times columns of one push. Padding could otherwise turn a small hostile body into gigabytes of nulls."""
+MAX_WIDE_COLUMNS = 50_000
+"""Columns of one push in `wide`, where each takes a hundred bytes of schema, and each time is a publication."""
 
 Converter = Callable[[Sequence[Line], int], list[Frame]]
 
@@ -40,7 +43,7 @@ def labels_column(lines: Sequence[Line], now_ns: int) -> list[Frame]:
         if cells > MAX_CELLS:
             reason = f"{len(names)} fields over {len(rows)} lines of one measurement: push fewer lines at once"
             raise InvalidLineProtocol([LineError(group[0].number, reason, measurement[:MAX_TEXT])])
-        labels = [", ".join([f"{key}={tags[key]}" for key in sorted(tags)]) for _, _, tags, _, _ in group]
+        labels = _label_texts(group)
         times = [now_ns if line.time is None else line.time for line in group]
         frame = Frame(name=measurement)
         frame.fields.append(Field("labels", Kind.STRING, labels))
@@ -53,14 +56,55 @@ def labels_column(lines: Sequence[Line], now_ns: int) -> list[Frame]:
     return frames
 
 
+def wide(lines: Sequence[Line], now_ns: int) -> list[Frame]:
+    """One frame of one row per measurement and time, in order of first appearance, a column per field (§3.3).
+
+    The tags are the columns' labels. Arguments and errors as of `labels_column`; the limit is `MAX_WIDE_COLUMNS`.
+    """
+    frames: dict[tuple[str, int], Frame] = {}
+    columns = 0
+    for number, measurement, tags, fields, own_time in lines:
+        time = now_ns if own_time is None else own_time
+        frame = frames.get((measurement, time))
+        if frame is None:
+            frame = Frame([Field("time", Kind.TIME, [time])], name=measurement)
+            frames[measurement, time] = frame
+            columns += 1
+        columns += len(fields)
+        if columns > MAX_WIDE_COLUMNS:
+            reason = f"more than {MAX_WIDE_COLUMNS} columns in one push: push fewer lines at once"
+            raise InvalidLineProtocol([LineError(number, reason, measurement[:MAX_TEXT])])
+        for name in sorted(fields):
+            kind, values = _type_column([fields[name]])
+            frame.fields.append(Field(name, kind, values, nullable=True, labels=tags))
+    return list(frames.values())
+
+
 DEFAULT_FORMAT = "labels_column"
-FORMATS: dict[str, Converter] = {"labels_column": labels_column}
+FORMATS: dict[str, Converter] = {"labels_column": labels_column, "wide": wide}
 """The formats by name, in lower case (§3.2)."""
 
 
 def frames_from_lines(lines: Sequence[Line], now_ns: int, frame_format: str = DEFAULT_FORMAT) -> list[Frame]:
     """The frames of one push's lines. `frame_format` is a key of `FORMATS`; see there for what else may be raised."""
     return FORMATS[frame_format](lines, now_ns)
+
+
+def _label_texts(lines: Iterable[Line]) -> list[str]:
+    """Each line's tags as "k=v, k2=v2", sorted by key."""
+    texts = []
+    # Lines of one measurement have the same tag keys, nearly always: for each set of them one template.
+    templates: dict[tuple[str, ...], tuple[str, Callable[[dict[str, str]], Any]]] = {(): ("", lambda tags: ())}
+    for _, _, tags, _, _ in lines:
+        keys = tuple(tags)
+        try:
+            template, values = templates[keys]
+        except KeyError:
+            ordered = sorted(keys)
+            template = ", ".join([f"{key.replace('%', '%%')}=%s" for key in ordered])
+            templates[keys] = template, values = (template, itemgetter(*ordered))
+        texts.append(template % values(tags))
+    return texts
 
 
 def _column_names(rows: Iterable[dict[str, Any]]) -> tuple[list[str], bool]:

@@ -83,12 +83,13 @@ def parse_entry(entry: bytes) -> dict[str, Any]:
             raise
         entry = repaired
         parsed = parse_line(entry)
+    escaped = b"\\" in entry
     # An "=" more than keys: a repeated field key, or one in a name or a string, which costs only time.
-    if b'\\"' in entry or entry.count(b"=") != len(parsed["tags"]) + len(parsed["fields"]):
+    if entry.count(b"=") != len(parsed["tags"]) + len(parsed["fields"]) or (escaped and b'\\"' in entry):
         single = _keep_last(entry)
         if single != entry:
             parsed = parse_line(single)
-    if b"\\" in entry:
+    if escaped:
         if any(key.endswith("\\") for key in parsed["fields"]):
             # Dialects disagree whether that backslash escapes the "=" after it, and so where the value begins.
             raise LineFormatError("expected a field key that does not end in a backslash")

@@ -8,7 +8,7 @@ value is null and ``entities`` says what it was.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import inf, isfinite, isnan
 from typing import Any, NamedTuple
@@ -93,6 +93,11 @@ class Frame:
     def __len__(self) -> int:
         """The number of rows."""
         return len(self.fields[0].values) if self.fields else 0
+
+    def rows(self, start: int, stop: int) -> Frame:
+        """The frame with only these rows; the same schema, whatever they hold."""
+        fields = [replace(column, values=column.values[start:stop]) for column in self.fields]
+        return replace(self, fields=fields)
 
     def schema_json(self) -> bytes:
         """``{"schema":{...}}``; the same bytes for the same columns, whatever they hold."""

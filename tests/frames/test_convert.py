@@ -133,8 +133,8 @@ def test_no_lines_no_frames():
     assert convert("# nothing\n") == []
 
 
-def test_the_only_format_so_far():
-    assert list(FORMATS) == ["labels_column"]
+def test_the_formats():
+    assert list(FORMATS) == ["labels_column", "wide"]
 
 
 def test_a_push_that_would_pad_to_gigabytes_is_refused(monkeypatch):
@@ -147,6 +147,110 @@ def test_a_push_that_would_pad_to_gigabytes_is_refused(monkeypatch):
     (error,) = caught.value.errors
     assert (error.line, error.text) == (2, "m")
     assert error.reason == "11 fields over 11 lines of one measurement: push fewer lines at once"
+
+
+@pytest.mark.parametrize("keys", [("a",), ("b", "a"), ("100%", "%s", "a"), ("a", "%(b)s"), ()])
+def test_labels_whatever_the_keys_are(keys):
+    tags = "".join(f",{key}=v{number}" for number, key in enumerate(keys))
+    got = columns(f"m{tags} x=1\nm,other=%d x=2\nm{tags} x=3")
+
+    expected = ", ".join(f"{key}=v{number}" for number, key in sorted(enumerate(keys), key=lambda item: item[1]))
+    assert got["labels"][1] == [expected, "other=%d", expected]
+
+
+# §3.3
+
+
+def wide(body):
+    """Each frame of the wide format: its name and its columns as (name, kind, labels, values)."""
+    return [
+        (frame.name, [(field.name, field.kind.value, field.labels, field.values) for field in frame.fields])
+        for frame in frames_from_lines(parse_lines(body.encode()), NOW, "wide")
+    ]
+
+
+def test_wide_has_a_frame_per_measurement_and_time_in_order_of_first_appearance():
+    body = f"mem x=1 {T1}\ncpu x=1 {T0}\nmem x=2 {T0}\ncpu x=2 {T1}\nmem x=3 {T1}\ncpu x=4 {T0}"
+
+    assert [(name, fields[0][3]) for name, fields in wide(body)] == [
+        ("mem", [T1]),
+        ("cpu", [T0]),
+        ("mem", [T0]),
+        ("cpu", [T1]),
+    ]
+
+
+def test_wide_frames_have_one_row_and_a_time_column_without_labels():
+    frames = frames_from_lines(parse_lines(f"m,h=a x=1 {T0}\nm,h=b x=2 {T0}".encode()), NOW, "wide")
+
+    assert [len(frame) for frame in frames] == [1]
+    time, *others = frames[0].fields
+    assert (time.name, time.kind, time.nullable, time.labels) == ("time", Kind.TIME, False, None)
+    assert [(field.nullable, field.labels) for field in others] == [(True, {"h": "a"}), (True, {"h": "b"})]
+
+
+def test_wide_columns_are_each_lines_sorted_fields_in_the_order_of_the_lines():
+    ((_, fields),) = wide(f"m,h=b load5=1,load15=2,load1=3 {T0}\nm,h=a z=1,a=2 {T0}")
+
+    assert [field[0] for field in fields] == ["time", "load1", "load15", "load5", "a", "z"]
+
+
+def test_wide_labels_are_there_also_where_there_are_no_tags():
+    (frame,) = frames_from_lines(parse_lines(b"m x=1 5000000"), NOW, "wide")
+
+    assert frame.full_json() == (
+        b'{"schema":{"name":"m","fields":[{"name":"time","type":"time","typeInfo":{"frame":"time.Time"}},'
+        b'{"name":"x","type":"number","typeInfo":{"frame":"float64","nullable":true},"labels":{}}]},'
+        b'"data":{"values":[[5],[1]]}}'
+    )
+
+
+def test_wide_does_not_merge_lines_that_say_the_same():
+    ((_, fields),) = wide(f"m,h=a x=1 {T0}\nm,h=a x=2 {T0}")
+
+    assert [(field[0], field[3]) for field in fields] == [("time", [T0]), ("x", [1.0]), ("x", [2.0])]
+
+
+def test_wide_keeps_types_apart():
+    ((_, fields),) = wide(f'm x=-20.9 {T0}\nm x=-21i {T0}\nm x="a" {T0}\nm x=t {T0}\nm x="NaN" {T0}\nm x=5u {T0}')
+
+    assert [(field[1], field[3]) for field in fields[1:]] == [
+        ("float64", [-20.9]),
+        ("float64", [-21.0]),
+        ("string", ["a"]),
+        ("bool", [True]),
+        ("float64", [None]),
+        ("float64", [5.0]),
+    ]
+
+
+def test_wide_lines_without_a_time_have_that_of_the_push():
+    assert [fields[0][3] for _, fields in wide(f"m x=1\nm x=2 {T0}\nm x=3")] == [[NOW], [T0]]
+
+
+def test_wide_of_one_machine_with_many_cpus():
+    names = ["guest", "idle", "iowait", "irq", "nice", "softirq", "steal", "system", "user", "wait"]
+    fields = ",".join(f"{name}=1" for name in names)
+    body = "\n".join(f"cpu,cpu=cpu{n} {fields} {T0}" for n in range(13)) + f"\ncpu,cpu=cpu0 {fields} {T1}"
+
+    assert [len(columns) for _, columns in wide(body)] == [131, 11]
+
+
+def test_wide_golden_of_the_worked_example():
+    (frame,) = frames_from_lines(parse_lines(b"cpu,host=a usage=1.5,idle=98 1616403089000000000"), NOW, "wide")
+
+    assert frame.data_json() == b'{"data":{"values":[[1616403089000],[98],[1.5]]}}'
+    assert frame.schema_json().count(b'"labels":{"host":"a"}') == 2
+
+
+def test_a_wide_push_of_too_many_columns_is_refused(monkeypatch):
+    monkeypatch.setattr(convert_module, "MAX_WIDE_COLUMNS", 10)
+    assert wide("\n".join(f"m x={n} {n}" for n in range(5)))
+
+    with pytest.raises(InvalidLineProtocol) as caught:
+        wide("\n".join(f"m x={n} {n}" for n in range(6)))
+
+    assert (caught.value.errors[0].line, caught.value.errors[0].text) == (6, "m")
 
 
 # Goldens

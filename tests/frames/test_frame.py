@@ -108,6 +108,17 @@ def test_length_is_the_number_of_rows():
     assert len(Frame()) == 0
 
 
+def test_some_rows_of_a_frame_have_its_schema():
+    frame = Frame(
+        [Field("v", Kind.FLOAT, [1.0, None, 3.0], nullable=True), Field("s", Kind.STRING, ["a", "b", "c"])], name="n"
+    )
+    part = frame.rows(1, 5)
+
+    assert part.schema_json() == frame.schema_json()
+    assert part.data_json() == b'{"data":{"values":[[null,3],["b","c"]]}}'
+    assert len(frame) == 3
+
+
 def test_nanos_hold_what_milliseconds_cannot():
     frame = Frame(
         [Field("time", Kind.TIME, [1_625_783_151_607_273_170, T0]), Field("v", Kind.FLOAT, [1.0, None], nullable=True)]

@@ -7,7 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from live.exceptions import InvalidChannel, LiveError
-from live.frames import InvalidLineProtocol, parse_lines
+from live.frames import PRECISIONS, InvalidLineProtocol, parse_good_lines, parse_lines
+from live.frames import influx as influx_module
 from live.frames.influx import MAX_ERRORS, MAX_MEASUREMENTS, MAX_TEXT
 
 
@@ -48,6 +49,50 @@ def test_entries_and_the_lines_where_they_start(body, expected):
 
 def test_a_newline_in_a_string_belongs_to_it():
     assert one('a x="1\r\n2\n",y=3 7').fields == {"x": "1\r\n2\n", "y": 3}
+
+
+def test_more_lines_than_memory_is_for(monkeypatch):
+    monkeypatch.setattr(influx_module, "MAX_LINES", 3)
+    assert len(parse_lines(b"m x=1\nm x=1\nm x=1\nm x=1")) == 4
+
+    for parse in (parse_lines, parse_good_lines):
+        with pytest.raises(InvalidLineProtocol, match="line 4: more than 3 lines: push fewer at once"):
+            parse(b"m x=1\n\n\n\nm x=1")
+
+
+# Precision and good lines
+
+
+@pytest.mark.parametrize(("unit", "scale"), [("ns", 1), ("us", 10**3), ("ms", 10**6), ("s", 10**9)])
+def test_times_are_nanoseconds_whatever_they_were(unit, scale):
+    assert PRECISIONS[unit] == scale
+    assert [line.time for line in parse_lines(b"m x=1 7\nm x=1 -7\nm x=1", precision=unit)] == [
+        7 * scale,
+        -7 * scale,
+        None,
+    ]
+
+
+@pytest.mark.parametrize("time", [9223372037, -9223372037, 2**63 - 2])
+def test_a_time_that_does_not_fit(time):
+    with pytest.raises(InvalidLineProtocol, match="line 2: timestamp out of range: in nanoseconds it exceeds 64 bits"):
+        parse_lines(f"m x=1 1\nm x=1 {time}".encode(), precision="s")
+    assert parse_lines(b"m x=1 9223372036", precision="s")[0].time == 9223372036 * 10**9
+
+
+def test_good_lines_are_kept_and_wrong_ones_counted():
+    lines, rejected, errors = parse_good_lines(b'a x=1\nbad\nmy\\ m x=1\nb x="y\nc x=1\n\xff x=1\n')
+
+    assert [line.measurement for line in lines] == ["a", "c"]
+    assert rejected == 4
+    assert [error.line for error in errors] == [2, 3, 4, 6]
+
+
+def test_no_good_line_is_an_error_and_no_line_is_none():
+    with pytest.raises(InvalidLineProtocol) as caught:
+        parse_good_lines(b"bad\n" * 20)
+    assert len(caught.value.errors) == MAX_ERRORS
+    assert parse_good_lines(b"# nothing\n\n") == ([], 0, [])
 
 
 # Values
@@ -394,6 +439,14 @@ def test_what_a_careful_writer_writes_is_what_is_read(points, newline):
 
 
 def _never_worse_than_an_error(body):
+    try:
+        good = parse_good_lines(body)
+    except InvalidLineProtocol:
+        pass
+    else:
+        assert good.rejected >= len(good.errors)
+        if not good.rejected:
+            assert good.lines == parse_lines(body)
     lines, errors = [], []
     try:
         lines = parse_lines(body)
