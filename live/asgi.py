@@ -11,12 +11,18 @@ from django.core.asgi import get_asgi_application
 from django.urls import URLPattern, URLResolver, re_path
 
 from live.node import runtime
+from live.node.daphne import hide_query
 from live.node.outbox import RAW_SEND
 
-__all__ = ["WEBSOCKET_PATH", "live_application"]
+__all__ = ["PUSH_PATH", "WEBSOCKET_PATH", "live_application"]
 
 WEBSOCKET_PATH = "api/live/ws"
 """Where clients connect, below the site's root."""
+
+PUSH_PATH = "api/live/push"
+"""Where metrics come in over WebSocket, with the stream id after it; over HTTP they do below ``live.api.urls``."""
+
+_WITH_PASSWORDS = ("/influx/write", "/influx/query")
 
 
 class LiveApplication:
@@ -33,6 +39,8 @@ class LiveApplication:
             return
         await runtime.serve()
         if scope["type"] == "http":
+            if scope.get("query_string") and scope["path"].endswith(_WITH_PASSWORDS):
+                hide_query(send)
             await self._http(scope, receive, send)
         else:
             await self._websocket({**scope, RAW_SEND: send}, receive, send)
@@ -47,20 +55,32 @@ class LiveApplication:
 
 
 def live_application(
-    http: Any = None, *, websocket_urlpatterns: Sequence[URLPattern | URLResolver] = (), path: str = WEBSOCKET_PATH
+    http: Any = None,
+    *,
+    websocket_urlpatterns: Sequence[URLPattern | URLResolver] = (),
+    path: str = WEBSOCKET_PATH,
+    push_path: str = PUSH_PATH,
 ) -> LiveApplication:
-    """The whole application: origin check, session login and Live's WebSocket at `path`, Django for HTTP.
+    """The whole application: origin check, session login, Live's WebSockets at two paths, Django for HTTP.
 
-    `http` replaces Django's ASGI application, e.g. by one that is wrapped in middleware. `websocket_urlpatterns` are
-    the project's own WebSocket routes; they get the same origin check and login. Call it after the settings module is
-    named in the environment; it sets Django up.
+    Clients connect at `path`; senders of metrics at `push_path`, a slash and the stream id. `http` replaces Django's
+    ASGI application, e.g. by one that is wrapped in middleware. `websocket_urlpatterns` are the project's own WebSocket
+    routes; they get the same origin check and login. Call it after the settings module is named in the environment; it
+    sets Django up.
     """
     if http is None:
         http = get_asgi_application()
     # These read models, so Django has to be set up first.
     from live.consumers import LiveConsumer, OriginCheck, no_such_path
+    from live.push_consumer import PushConsumer
 
     # Typed for views, used by Channels for applications.
     route: Any = re_path
-    routes = [route(rf"^{path}/?$", LiveConsumer.as_asgi()), *websocket_urlpatterns, route(r"", no_such_path)]
+    routes = [
+        route(rf"^{path}/?$", LiveConsumer.as_asgi()),
+        # Whatever follows: a stream id that is none is refused as such.
+        route(rf"^{push_path}/(?P<stream_id>[\s\S]+)$", PushConsumer.as_asgi()),
+        *websocket_urlpatterns,
+        route(r"", no_such_path),
+    ]
     return LiveApplication(http, OriginCheck(AuthMiddlewareStack(URLRouter(routes))))

@@ -29,6 +29,8 @@ def free_port():
 class Site:
     """The demo site under daphne; `var` is its folder, `live` changes the ``LIVE`` settings."""
 
+    daphne_options = ()
+
     def __init__(self, var: Path, **live):
         self.var = var
         self.port = free_port()
@@ -67,7 +69,8 @@ class Site:
     def start(self):
         """Starts daphne and waits until it answers."""
         endpoint = f"tcp:port={self.port}:interface=127.0.0.1:backlog=1024"
-        command = [sys.executable, "-m", "daphne", "-e", endpoint, "--no-server-name", "project.asgi:application"]
+        command = [sys.executable, "-m", "daphne", "-e", endpoint, "--no-server-name"]
+        command += [*self.daphne_options, "project.asgi:application"]
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=self.env, stdout=log, stderr=log)
         deadline = time.monotonic() + START_SECONDS

@@ -17,8 +17,8 @@ FLOORS = [
     {"node"},
     {"handlers", "plugins", "publishing"},
     {"client"},
-    {"consumers", "api", "models", "migrations"},
-    {"asgi", "apps", "checks", "metrics", "management", "templatetags", "testing", ""},
+    {"consumers", "push_consumer", "api", "models", "migrations"},
+    {"asgi", "apps", "checks", "metrics", "management", "commands", "templatetags", "testing", ""},
 ]
 FORBIDDEN = {"project", "daphne", "uvicorn", "twisted", "autobahn"}
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 from django.apps import apps
+from django.http import HttpRequest
 from rest_framework.authentication import SessionAuthentication, TokenAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
@@ -34,6 +39,66 @@ class LiveTokenAuthentication(TokenAuthentication):
     def authenticate_header(self, request: Request) -> str:
         """The challenge of a 401."""
         return 'Token realm="live", Bearer realm="live"'
+
+
+class RecentTokens:
+    """Users by the Authorization header they came with, each for `SECONDS` after it was checked.
+
+    A sender of metrics comes many times a second, and to ask the database about its token and its permissions (which
+    Django keeps with the user object) takes longer than the push. So a token that was deleted, a user that was
+    deactivated and a permission that was taken away count for `SECONDS` more, never longer. Bounded: the oldest goes.
+    """
+
+    SECONDS = 5.0
+    SIZE = 1024
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._entries: OrderedDict[bytes, tuple[float, Any, Any]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, header: bytes) -> tuple[Any, Any] | None:
+        """The user and the token; None where they have to be looked up."""
+        entry = self._entries.get(header)
+        if entry is None or self._clock() >= entry[0]:
+            return None
+        return entry[1], entry[2]
+
+    def put(self, header: bytes, user: Any, token: Any, asked: float) -> None:
+        """`header` was found to be that user's; `asked` is the `now()` from before the database was asked."""
+        with self._lock:
+            self._entries.pop(header, None)
+            self._entries[header] = (asked + self.SECONDS, user, token)
+            while len(self._entries) > self.SIZE:
+                self._entries.popitem(last=False)
+
+    def now(self) -> float:
+        """The clock's time, for `put`."""
+        return self._clock()
+
+    def clear(self) -> None:
+        """Forgets all of them."""
+        with self._lock:
+            self._entries.clear()
+
+
+recent_tokens = RecentTokens()
+
+
+def find_user(header: bytes) -> tuple[Any, Any] | None:
+    """The user and the token of an Authorization header; None where it names no token.
+
+    Asks the database, so not on an event loop. Raises `AuthenticationFailed` for a wrong token.
+    """
+    if (known := recent_tokens.get(header)) is not None:
+        return known
+    asked = recent_tokens.now()
+    request = HttpRequest()
+    request.META["HTTP_AUTHORIZATION"] = header
+    found = LiveTokenAuthentication().authenticate(Request(request))
+    if found is not None:
+        recent_tokens.put(header, *found, asked)
+    return found
 
 
 class LiveSessionAuthentication(SessionAuthentication):

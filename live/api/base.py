@@ -7,7 +7,9 @@ traceback; what goes wrong on our side still does.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
@@ -22,7 +24,7 @@ from rest_framework.views import APIView, set_rollback
 
 from live.api.authentication import LiveSessionAuthentication, LiveTokenAuthentication
 from live.exceptions import ErrorCode, LiveError, PublicationTooLarge
-from live.frames import InvalidLineProtocol
+from live.frames import InvalidLineProtocol, LineError
 
 logger = logging.getLogger("live.api")
 
@@ -36,6 +38,25 @@ _STATUS = {
     ErrorCode.FORBIDDEN: 403,
     ErrorCode.NOT_FOUND: 404,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a client is told that did something wrong, or came at a bad time."""
+
+    status: int
+    """The HTTP status."""
+    message: str
+    errors: Sequence[LineError] = ()
+    """The wrong lines of a push."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def body(self) -> dict[str, Any]:
+        """As JSON."""
+        body: dict[str, Any] = {"message": self.message}
+        if self.errors:
+            body["errors"] = [error.as_dict() for error in self.errors]
+        return body
 
 
 class PayloadTooLarge(exceptions.APIException):
@@ -88,6 +109,10 @@ class LiveAPIView(APIView):
             request._files = MultiValueDict()  # type: ignore[attr-defined]
         return super().initialize_request(request, *args, **kwargs)
 
+    def error_body(self, refusal: Refusal) -> dict[str, Any]:
+        """The JSON of an error, for APIs whose errors have another form."""
+        return refusal.body()
+
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
         """Ours, whatever the project's is."""
         return answer_error
@@ -95,36 +120,44 @@ class LiveAPIView(APIView):
 
 def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
     """The answer to what a view raised; None for what is our fault, which then becomes a 500 as everywhere."""
-    response = _answer(error)
-    if response is not None:
-        set_rollback()
-    return response
+    refusal = find_refusal(error)
+    if refusal is None:
+        return None
+    if refusal.status == 503:
+        logger.warning("answered 503: %s", refusal.message)
+    set_rollback()
+    view = context.get("view")
+    body = view.error_body(refusal) if isinstance(view, LiveAPIView) else refusal.body()
+    return Response(body, status=refusal.status, headers=refusal.headers)
 
 
-def _answer(error: Exception) -> Response | None:
+def find_refusal(error: Exception) -> Refusal | None:
+    """How `error` is told to whoever caused it, or has to wait for its end; None for what is our fault."""
     if isinstance(error, InvalidLineProtocol):
-        return _message(400, error.message, errors=[line.as_dict() for line in error.errors])
+        return Refusal(400, error.message, error.errors)
     if isinstance(error, PublicationTooLarge):
-        return _message(413, error.message)
+        return Refusal(413, error.message)
     if isinstance(error, LiveError):
         if error.temporary:
-            logger.warning("answered 503: %s", error.message)
-            return _message(503, error.message, headers={"Retry-After": str(RETRY_AFTER)})
+            return Refusal(503, error.message, headers={"Retry-After": str(RETRY_AFTER)})
         code = _STATUS.get(error.code)
-        return None if code is None else _message(code, error.message)
+        return None if code is None else Refusal(code, error.message)
     if isinstance(error, exceptions.APIException):
-        challenge = getattr(error, "auth_header", None)
-        headers = {"WWW-Authenticate": challenge} if challenge else None
-        return _message(error.status_code, str(error.detail), headers=headers)
+        return Refusal(error.status_code, str(error.detail), headers=_headers(error))
     if isinstance(error, Http404):
-        return _message(404, "not found")
+        return Refusal(404, "not found")
     if isinstance(error, PermissionDenied):
-        return _message(403, "forbidden")
+        return Refusal(403, "forbidden")
     if isinstance(error, (SuspiciousOperation, UnreadablePostError)):
         # Too many parameters, an upload that broke off ...
-        return _message(400, "bad request")
+        return Refusal(400, "bad request")
     return None
 
 
-def _message(code: int, message: str, *, headers: dict[str, str] | None = None, **more: Any) -> Response:
-    return Response({"message": message, **more}, status=code, headers=headers)
+def _headers(error: exceptions.APIException) -> dict[str, str]:
+    headers = {}
+    if challenge := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = challenge
+    if wait := getattr(error, "wait", None):
+        headers["Retry-After"] = str(ceil(wait))
+    return headers

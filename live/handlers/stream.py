@@ -7,8 +7,11 @@ in the same step in which it takes the frame, so that two pushes at once cannot 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from math import ceil
 from typing import Any
+
+from channels.db import database_sync_to_async
 
 from live.channel import Channel
 from live.conf import live_settings
@@ -19,6 +22,8 @@ from live.publishing import apublish_encoded
 from live.store import ChannelOptions
 
 SCOPE = "stream"
+PUSH = "live.push"
+"""The permission to push, unless a handler has other rules."""
 
 _TURN = 50
 """Frames published before other work of the loop gets its turn: the memory store and layer never wait."""
@@ -39,25 +44,62 @@ class StreamHandler(ChannelHandler):
         """Whoever may connect; a stream that nobody pushed to yet is simply silent (§4.3)."""
         return True
 
+    async def can_push(self, user: User, stream_id: str) -> bool:
+        """Whether `user` may push to the stream, whatever the measurements: with the permission ``live.push``.
+
+        Asked for every push, also of a token that pushes many times a second. Runs on an event loop, like the other
+        methods of handlers.
+        """
+        return await has_push_permission(user)
+
+
+async def has_push_permission(user: User) -> bool:
+    """Whether `user` has ``live.push``. Like Django's own permissions, the answer is kept with the user object."""
+    known: bool | None = getattr(user, "_live_push", None)
+    if known is None:
+        # Not `ahas_perm`: it skips authentication backends that have no async methods.
+        has_perm = getattr(user, "has_perm", None)
+        known = has_perm is not None and bool(await database_sync_to_async(has_perm)(PUSH))
+        user._live_push = known  # type: ignore[union-attr]
+    return known
+
 
 def prepare_push(stream_id: str, frames: Sequence[Frame]) -> list[tuple[Channel, EncodedFrame]]:
     """The frames of one push with their channels, checked and encoded, ready for `publish_prepared`.
 
-    Synchronous, so that a view can do this work in its own thread. Raises `InvalidChannel` when stream id and a
-    frame's name make no channel, `PublicationTooLarge` when a frame is over ``LIVE["MAX_PUBLICATION_SIZE"]``.
+    Synchronous, so that it can run in a thread of its own. A frame larger than ``LIVE["MAX_PUBLICATION_SIZE"]``
+    becomes several publications, divided by its rows. Raises `InvalidChannel` when stream id and a frame's name make
+    no channel, `PublicationTooLarge` when a single row is too large.
     """
     prepared = []
     for frame in frames:
         channel = Channel(SCOPE, stream_id, frame.name or "")
-        encoded = frame.encode()
-        # The node would refuse it too, but only after the frames before it went out.
-        if len(encoded.full) > live_settings.max_publication_size:
-            raise PublicationTooLarge(
-                f"the frame of {channel} has {len(encoded.full)} bytes, at most {live_settings.max_publication_size} "
-                "are allowed: push fewer lines at once"
-            )
-        prepared.append((channel, encoded))
+        prepared += [(channel, encoded) for encoded in _encode(frame, channel)]
     return prepared
+
+
+def _encode(frame: Frame, channel: Channel) -> Iterator[EncodedFrame]:
+    """`frame` as one publication, or by its rows as several where it is too large for one."""
+    encoded = frame.encode()
+    limit = live_settings.max_publication_size
+    size = len(encoded.full)
+    if size <= limit:
+        yield encoded
+        return
+    rows = len(frame)
+    # What every part has again: the schema.
+    room = limit - len(encoded.schema)
+    if rows < 2 or room <= 0:
+        raise PublicationTooLarge(
+            f"a row of {channel} has {size} bytes as a publication, at most {limit} are allowed: push fewer fields"
+            if rows < 2
+            else f"the schema of {channel} alone has {len(encoded.schema)} bytes, at most {limit} are allowed"
+        )
+    parts = min(rows, max(2, ceil(size / room)))
+    step = ceil(rows / parts)
+    for start in range(0, rows, step):
+        # Rows differ in size, so a part may have to be divided again.
+        yield from _encode(frame.rows(start, start + step), channel)
 
 
 async def publish_prepared(prepared: Sequence[tuple[Channel, EncodedFrame]]) -> None:

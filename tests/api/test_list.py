@@ -53,6 +53,29 @@ def test_the_whole_list_is_sorted(client, stream_id):
     assert len(names) >= 4
 
 
+@pytest.mark.parametrize(
+    ("prefix", "expected"),
+    [
+        ("stream/{}/", ["stream/{}/a", "stream/{}/b/c"]),
+        ("stream/{}/b", ["stream/{}/b/c"]),
+        ("stream/{}/b/c", ["stream/{}/b/c"]),
+        ("", ["stream/{}/a", "stream/{}/b/c"]),
+        ("tream/{}/a", []),
+        ("no channel begins so%00\u00e9", []),
+        ("x" * 500, []),
+    ],
+)
+def test_only_those_with_the_prefix(client, stream_id, prefix, expected):
+    push(client, stream_id, "a x=1\nb/c x=1")
+
+    response = client.get("/api/live/list", {"prefix": prefix.format(stream_id)})
+
+    assert response.status_code == 200
+    names = [entry["channel"] for entry in orjson.loads(response.content)["channels"]]
+    assert [name for name in names if stream_id in name] == [name.format(stream_id) for name in expected]
+    assert prefix == "" or len(names) == len(expected)
+
+
 def test_channels_without_frames_have_no_data(db, stream_id):
     live.publish(f"grafana/broadcast/{stream_id}", {"hello": "world"})
 
@@ -88,6 +111,26 @@ def test_only_what_the_caller_may_subscribe_to(client, user, stream_id, staff_sc
     assert [entry["channel"] for entry in listed(client, stream_id)] == [f"staff/room/{stream_id}"]
     assert listed(other, stream_id) == []
     assert listed(client_with(), stream_id) == []
+
+
+class DownHandler(ChannelHandler):
+    """Cannot say who may."""
+
+    async def can_subscribe(self, user, channel, data):
+        raise live.EngineUnavailable("away")
+
+
+def test_what_cannot_be_decided_now_is_not_left_out(client, stream_id):
+    live.register("down", None, DownHandler)
+    channel = f"down/room/{stream_id}"
+    try:
+        assert client.get("/api/live/list").status_code == 200
+        live.publish(channel, 1)
+        response = client.get("/api/live/list")
+        assert (response.status_code, response["Retry-After"]) == (503, "5")
+        assert client.get(f"/api/live/list?prefix=stream/{stream_id}").status_code == 200
+    finally:
+        unregister("down")
 
 
 def test_channels_nobody_answers_for_any_more(client, stream_id):

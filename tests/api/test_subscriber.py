@@ -1,4 +1,4 @@
-"""What somebody who watches a stream sees of pushes, good and bad: through node, hub and relay, no database."""
+"""What somebody who watches a stream sees of pushes, good and bad: through node, hub and relay."""
 
 import asyncio
 from io import BytesIO
@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.core.handlers.asgi import ASGIRequest
 from rest_framework.test import force_authenticate
 
-from live.api.views import PushView
+from live.api.push import PushView
 from live.channel import Channel
 from live.handlers import find_handler
 from live.node import runtime
@@ -45,14 +45,15 @@ async def node():
 
 
 async def push(stream_id, body):
-    """The status of a push that a thread of the server answers, as under ASGI."""
+    """The status of a push."""
     scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
     request = ASGIRequest(scope, BytesIO(body))
     force_authenticate(request, user=User(username="root", is_superuser=True))
-    response = await asyncio.to_thread(PushView.as_view(), request, stream_id=stream_id)
+    response = await PushView.as_view()(request, stream_id=stream_id)
     return response.status_code
 
 
+@pytest.mark.django_db(transaction=True)
 async def test_a_subscriber_sees_all_of_good_pushes_and_nothing_of_bad_ones(node, stream_id):
     channel = Channel("stream", stream_id, "cpu")
     watcher = Watcher()

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from live.exceptions import DisconnectCode
-from live.node import Encoded, Outbox, outbox_daphne
+from live.node import Encoded, Outbox, daphne
 from live.node.outbox import wire_frame
 from live.node.outbox_daphne import DaphneOutbox, open_outbox
 from tests.peers import until
@@ -44,6 +44,7 @@ class Protocol:
 
     STATE_OPEN = 3
     _perMessageCompress = None
+    autoPingTimeout = 30
 
     def __init__(self, room=10**9):
         self.state = self.STATE_OPEN
@@ -181,7 +182,7 @@ async def test_tls_goes_through_its_own_transport():
 
 
 async def test_other_servers_get_the_portable_outbox_and_a_changed_daphne_says_so_once(caplog, monkeypatch):
-    monkeypatch.setattr(outbox_daphne, "_told", False)
+    monkeypatch.setattr(daphne, "_told", False)
     caplog.set_level(logging.INFO)
 
     async def send(event):

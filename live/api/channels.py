@@ -1,0 +1,206 @@
+"""The views about channels: which there are, what is known of one, and publishing to them over HTTP.
+
+They decide nothing themselves: the channels' handlers do, with the same methods that answer clients on the WebSocket.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest, HttpResponse
+from rest_framework.exceptions import ParseError, UnsupportedMediaType
+from rest_framework.request import Request
+
+from live.api.base import LiveAPIView, PayloadTooLarge
+from live.api.body import inflate, is_gzip, read_body
+from live.api.permissions import MayConnect
+from live.channel import Channel
+from live.conf import live_settings
+from live.exceptions import Forbidden, LiveError, PublicationTooLarge
+from live.handlers import User, find_handler
+from live.protocol import load_json
+from live.protocol.replies import client_info
+from live.publishing import (
+    LiveChannel,
+    active_channels,
+    apublish_as,
+    apublish_encoded,
+    channel_info,
+    check_publication,
+    run,
+)
+from live.store import Position
+
+MAX_BATCH = 100
+"""Publications in one request."""
+BODY_MESSAGES = 16
+"""A request's body may be as large as so many of a client's largest messages."""
+
+
+class ListView(LiveAPIView):
+    """``GET list``: the active channels that the caller may subscribe to, by name (grafana-live §2.5).
+
+    ``?prefix=`` names the beginning of the channels wanted. 200, 401, 503.
+    """
+
+    permission_classes = [MayConnect]
+
+    def get(self, request: Request) -> HttpResponse:
+        """The list."""
+        prefix = request.query_params.get("prefix", "")
+        channels = [_describe(active) for active in run(_visible_channels, _user(request), prefix)]
+        return _json({"channels": channels})
+
+
+class InfoView(LiveAPIView):
+    """``GET info/<channel>``: subscribers, rate, time of the last publication, and the schema in channels of frames.
+
+    A channel that the caller may subscribe to and that nobody published to is answered with zeros. 200, 400, 401,
+    403, 404, 503.
+    """
+
+    permission_classes = [MayConnect]
+
+    def get(self, request: Request, channel: str) -> HttpResponse:
+        """What is known of the channel."""
+        found = run(_channel_info, _user(request), Channel.parse(channel))
+        return _json({**_describe(found), "last_publication": _time(found.last_publication)})
+
+
+class PublishView(LiveAPIView):
+    """``POST publish``: ``{"channel", "data"}``, or a list of at most `MAX_BATCH` of them (grafana-live §2.4).
+
+    The answer is ``{}``, with ``offset`` and ``epoch`` where the channel keeps history, and a list of those for a list.
+    Each entry of a list is checked before any is published: one that is refused refuses all. 200, 400, 401, 403, 404,
+    411, 413, 415; 503 with Retry-After, which for a list says how many were published.
+    """
+
+    permission_classes = [MayConnect]
+
+    def post(self, request: Request) -> HttpResponse:
+        """Publishes."""
+        body = _read_json(request._request)
+        if not isinstance(body, list):
+            channel, data = _publication(body)
+            return _json(_result(run(apublish_as, _user(request), channel, data)))
+        if len(body) > MAX_BATCH:
+            raise ParseError(f"a list holds at most {MAX_BATCH} publications, this one {len(body)}")
+        return _json([_result(position) for position in run(_publish_all, _user(request), body)])
+
+
+def _user(request: Request) -> User:
+    # A project may have told DRF that a visitor's user is None.
+    user: User | None = request.user
+    return user or AnonymousUser()
+
+
+def _json(value: Any) -> HttpResponse:
+    return HttpResponse(orjson.dumps(value), content_type="application/json")
+
+
+# What there is
+
+
+async def _visible_channels(user: User, prefix: str) -> list[LiveChannel]:
+    return [active for active in await active_channels(prefix) if await _may_subscribe(user, active.channel)]
+
+
+async def _may_subscribe(user: User, channel: Channel) -> bool:
+    try:
+        return await find_handler(channel).can_subscribe(user, channel, None)
+    except LiveError as error:
+        if error.temporary:
+            raise
+        return False
+
+
+async def _channel_info(user: User, channel: Channel) -> LiveChannel:
+    if not await find_handler(channel).can_subscribe(user, channel, None):
+        raise Forbidden
+    return await channel_info(channel)
+
+
+def _describe(active: LiveChannel) -> dict[str, Any]:
+    entry = {
+        "channel": str(active.channel),
+        "minute_rate": active.minute_rate,
+        "subscribers": active.subscribers,
+    }
+    if active.schema is not None:
+        entry["data"] = orjson.Fragment(active.schema)
+    return entry
+
+
+def _time(seconds: float | None) -> str | None:
+    """Unix seconds as ISO 8601 in UTC with milliseconds."""
+    if seconds is None:
+        return None
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+# Publishing
+
+
+def _read_json(request: HttpRequest) -> Any:
+    """The body's value; never more of it in memory than may come."""
+    if request.content_type != "application/json":
+        raise UnsupportedMediaType(str(request.content_type)[:60], "send the body as application/json")
+    limit = BODY_MESSAGES * live_settings.max_message_size
+    gzip = is_gzip(request)
+    try:
+        body = read_body(request, limit)
+        return load_json(inflate(body, limit) if gzip else body)
+    except PayloadTooLarge:
+        raise PayloadTooLarge(f"the body is larger than {limit} bytes; publish less at once") from None
+
+
+def _publication(entry: Any) -> tuple[Channel, Any]:
+    """The channel and the data that `entry` of a request names; raises `ParseError` and `InvalidChannel`."""
+    if not isinstance(entry, dict):
+        raise ParseError('a publication is an object: {"channel": "scope/namespace/path", "data": ...}')
+    name = entry.get("channel")
+    if not isinstance(name, str):
+        raise ParseError("channel has to be a text" if "channel" in entry else "channel is missing")
+    if "data" not in entry:
+        raise ParseError("data is missing")
+    return Channel.parse(name), entry["data"]
+
+
+async def _publish_all(user: User, entries: Sequence[Any]) -> list[Position | None]:
+    """Publishes all `entries` or, when one of them is refused, none."""
+    checked = []
+    for number, entry in enumerate(entries, 1):
+        try:
+            channel, data = _publication(entry)
+            payload, _ = await check_publication(user, channel, data)
+            _check_size(channel, payload)
+        except ParseError as error:
+            raise ParseError(f"publication {number}: {error.detail}") from None
+        except LiveError as error:
+            error.message = f"publication {number}: {error.message}"
+            raise
+        checked.append((channel, payload))
+    info = client_info(str(user.pk) if user.is_authenticated else "", "")
+    positions: list[Position | None] = []
+    for channel, payload in checked:
+        try:
+            positions.append(await apublish_encoded(channel, payload, info=info))
+        except LiveError as error:
+            error.message = f"{len(positions)} of {len(checked)} were published: {error.message}"
+            raise
+    return positions
+
+
+def _check_size(channel: Channel, payload: bytes) -> None:
+    # The node would refuse it too, but only after those before it went out.
+    limit = live_settings.max_publication_size
+    if len(payload) > limit:
+        raise PublicationTooLarge(f"publication to {channel} has {len(payload)} bytes, at most {limit} are allowed")
+
+
+def _result(position: Position | None) -> dict[str, Any]:
+    return {} if position is None else {"offset": position.offset, "epoch": position.epoch}

@@ -1,0 +1,109 @@
+"""What daphne can do that ASGI cannot say. The only module that knows daphne's insides; it imports nothing of it.
+
+daphne hands applications a `functools.partial` of its server's `handle_reply` with the connection's protocol object:
+for a WebSocket an autobahn `WebSocketServerProtocol` over a Twisted transport. Where something is missing there, the
+caller goes on with plain ASGI.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from typing import Any
+
+logger = logging.getLogger("live.node")
+
+_NEEDED = (
+    "STATE_OPEN",
+    "_perMessageCompress",
+    "autoPingTimeout",
+    "failByDrop",
+    "send_queue",
+    "sendCloseFrame",
+    "sendData",
+    "state",
+    "transport",
+)
+_NEEDED_OF_TRANSPORT = ("_tempDataLen", "connected", "dataBuffer", "offset", "writeSomeData")
+
+
+class DaphneConnection:
+    """One WebSocket of daphne's.
+
+    Wire frames are written whole and in order: straight to the socket while the transport holds nothing, behind what
+    it holds otherwise, so that none ever stands inside another. A message that daphne refuses by its size ends the
+    connection with a close frame that says so; by itself daphne drops it without a word.
+    """
+
+    __slots__ = ("_direct", "_protocol")
+
+    def __init__(self, protocol: Any) -> None:
+        self._protocol = protocol
+        protocol.failByDrop = False
+        # A TLS transport has no buffer to look at: there, everything goes through its own.
+        self._direct = _has(protocol.transport, _NEEDED_OF_TRANSPORT) and not protocol._perMessageCompress
+
+    def write_frame(self, frame: bytes) -> None:
+        """Sends a whole wire frame; nothing when the connection is closing or closed."""
+        protocol = self._protocol
+        if protocol.state != protocol.STATE_OPEN:
+            return
+        transport = protocol.transport
+        idle = self._direct and not (transport._tempDataLen or transport.dataBuffer or protocol.send_queue)
+        if idle and transport.connected:
+            sent = transport.writeSomeData(frame)
+            if sent == len(frame):
+                return
+            # Anything but a number is a lost connection: Twisted finds out by the write below.
+            if isinstance(sent, int) and sent > 0:
+                frame = frame[sent:]
+        protocol.sendData(frame)
+
+    def held_bytes(self) -> int:
+        """Bytes sent to a peer that has not taken them yet; daphne's `send` takes whatever comes (pitfall 14)."""
+        if not self._direct:
+            return 0
+        transport = self._protocol.transport
+        return len(transport.dataBuffer) - transport.offset + transport._tempDataLen  # type: ignore[no-any-return]
+
+    def close(self, code: int) -> None:
+        """Sends a close frame, also with codes below 3000, which daphne's ASGI refuses."""
+        self._protocol.sendCloseFrame(code=code)
+
+    def expect_no_pongs(self) -> None:
+        """Keeps a peer that never reads, and so never answers a ping, as long as TCP can deliver."""
+        self._protocol.autoPingTimeout = 0
+
+
+_told = False
+
+
+def find_connection(send: Any) -> DaphneConnection | None:
+    """The WebSocket behind a `send` of daphne's; None for other servers', and for one that is not as expected."""
+    global _told
+    protocol = _find_protocol(send)
+    if protocol is None:
+        return None
+    if missing := [name for name in _NEEDED if not hasattr(protocol, name)]:
+        if not _told:
+            _told = True
+            logger.warning("this daphne is not as expected (no %s): going on with plain ASGI", ", ".join(missing))
+        return None
+    return DaphneConnection(protocol)
+
+
+def hide_query(send: Any) -> None:
+    """Keeps the query string of an HTTP request out of daphne's access log: there is a secret in it."""
+    protocol = _find_protocol(send)
+    if isinstance(uri := getattr(protocol, "uri", None), bytes):
+        protocol.uri = uri.split(b"?", 1)[0]
+
+
+def _find_protocol(send: Any) -> Any:
+    if not isinstance(send, functools.partial) or len(send.args) != 1:
+        return None
+    return send.args[0] if getattr(send.func, "__name__", "") == "handle_reply" else None
+
+
+def _has(value: Any, names: tuple[str, ...]) -> bool:
+    return all(hasattr(value, name) for name in names)
