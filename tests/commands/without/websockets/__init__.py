@@ -1,0 +1,1 @@
+raise ImportError("hidden for a test")
