@@ -77,6 +77,10 @@ class PythonClient:
 
     async def stop(self):
         await self.client.disconnect()
+        # It closes its socket in the background, which has to happen before the test's loop is gone.
+        closing = asyncio.all_tasks() - {asyncio.current_task()}
+        if closing:
+            await asyncio.wait(closing, timeout=20)
 
 
 class NodeClient:
