@@ -30,6 +30,7 @@ from live.exceptions import (
     UnsubscribeCode,
 )
 from live.handlers import User, find_handler
+from live.handlers.base import user_id
 from live.node import Encoded, Node, Subscription
 from live.node.outbox_daphne import open_outbox
 from live.protocol import (
@@ -105,7 +106,7 @@ class Client:
     @property
     def user_id(self) -> str:
         """The user's primary key as text; "" for an anonymous one."""
-        return str(self.user.pk) if self.user.is_authenticated else ""
+        return user_id(self.user)
 
     # From the shell
 

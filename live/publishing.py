@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from live.channel import Channel
 from live.exceptions import Forbidden
-from live.handlers.base import User
+from live.handlers.base import User, user_id
 from live.handlers.registry import find_handler
 from live.node import runtime
 from live.node.node import Node
@@ -86,8 +86,7 @@ async def apublish_as(user: User, channel: Channel | str, data: Any) -> Position
 
     async def send(node: Node) -> Publication:
         payload, options = await check_publication(user, target, data)
-        user_id = str(user.pk) if user.is_authenticated else ""
-        return await node.publish(target, payload, options, info=client_info(user_id, ""))
+        return await node.publish(target, payload, options, info=client_info(user_id(user), ""))
 
     return _position(await runtime.arun(send))
 

@@ -22,6 +22,7 @@ from live.channel import Channel
 from live.conf import live_settings
 from live.exceptions import Forbidden, LiveError, PublicationTooLarge
 from live.handlers import User, find_handler
+from live.handlers.base import user_id
 from live.protocol import load_json
 from live.protocol.replies import client_info
 from live.publishing import (
@@ -184,7 +185,7 @@ async def _publish_all(user: User, entries: Sequence[Any]) -> list[Position | No
             error.message = f"publication {number}: {error.message}"
             raise
         checked.append((channel, payload))
-    info = client_info(str(user.pk) if user.is_authenticated else "", "")
+    info = client_info(user_id(user), "")
     positions: list[Position | None] = []
     for channel, payload in checked:
         try:

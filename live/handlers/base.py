@@ -14,6 +14,11 @@ User = AbstractBaseUser | AnonymousUser
 """Whoever is connected; `user.is_authenticated` tells the two apart."""
 
 
+def user_id(user: User) -> str:
+    """The user's primary key as text, as clients are told it; "" for an anonymous one."""
+    return str(user.pk) if user.is_authenticated else ""
+
+
 class ChannelHandler:
     """Answers for the channels of one scope, or of one namespace in it. Subclass it and `register` the class.
 
