@@ -148,8 +148,8 @@ BAD = {
     ),
     "not UTF-8": (
         b"cpu x=1\ncpu,a=\xe9 x=1",
-        "line 2: not UTF-8: byte 0xe9 at offset 14",
-        [{"line": 2, "reason": "not UTF-8: byte 0xe9 at offset 14 of the body", "text": "cpu,a=\ufffd x=1"}],
+        "line 2: not UTF-8: byte 0xe9 at offset 6",
+        [{"line": 2, "reason": "not UTF-8: byte 0xe9 at offset 6 of the line", "text": "cpu,a=\ufffd x=1"}],
     ),
     "JSON": (b'{"cpu": 1}', "line 1: ", None),
     "gzip nobody announced": (gzip.compress(b"cpu x=1"), "not UTF-8", None),

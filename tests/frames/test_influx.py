@@ -324,10 +324,10 @@ def test_the_error_is_one_of_ours_and_a_value_error():
 
 
 def test_what_is_not_utf8_is_named_by_line_and_offset():
-    (error,) = errors_of(b"ok x=1\nm,a=\xff\xfe x=1\nbad")
+    error, _ = errors_of(b"ok x=1\nm,a=\xff\xfe x=1\nbad")
 
     assert error.line == 2
-    assert error.reason == "not UTF-8: byte 0xff at offset 11 of the body"
+    assert error.reason == "not UTF-8: byte 0xff at offset 4 of the line"
     assert error.text == "m,a=\ufffd\ufffd x=1"
 
 
@@ -467,6 +467,7 @@ def _never_worse_than_an_error(body):
 
 @settings(deadline=None)
 @given(st.binary(max_size=200))
+@example(b"#\x80")
 def test_hostile_bytes(body):
     _never_worse_than_an_error(body)
 
