@@ -9,6 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from live.access import (
+        adisconnect_user,
+        arecheck,
+        aunsubscribe_user,
+        disconnect_user,
+        recheck,
+        unsubscribe_user,
+    )
     from live.channel import Channel
     from live.exceptions import (
         BadData,
@@ -24,7 +32,7 @@ if TYPE_CHECKING:
     from live.handlers.base import ChannelHandler
     from live.handlers.dashboard import changed_by, watch_dashboards
     from live.handlers.registry import register
-    from live.publishing import apublish, publish
+    from live.publishing import apublish, apublish_many, publish, publish_many
     from live.store.base import Position
 
 __version__ = "0.1.0"
@@ -42,10 +50,18 @@ _WHERE = {
     "PublicationTooLarge": "live.exceptions",
     "SyncInAsync": "live.exceptions",
     "UnknownChannel": "live.exceptions",
+    "adisconnect_user": "live.access",
     "apublish": "live.publishing",
+    "apublish_many": "live.publishing",
+    "arecheck": "live.access",
+    "aunsubscribe_user": "live.access",
     "changed_by": "live.handlers.dashboard",
+    "disconnect_user": "live.access",
     "publish": "live.publishing",
+    "publish_many": "live.publishing",
+    "recheck": "live.access",
     "register": "live.handlers.registry",
+    "unsubscribe_user": "live.access",
     "watch_dashboards": "live.handlers.dashboard",
 }
 
@@ -63,10 +79,18 @@ __all__ = [
     "SyncInAsync",
     "UnknownChannel",
     "__version__",
+    "adisconnect_user",
     "apublish",
+    "apublish_many",
+    "arecheck",
+    "aunsubscribe_user",
     "changed_by",
+    "disconnect_user",
     "publish",
+    "publish_many",
+    "recheck",
     "register",
+    "unsubscribe_user",
     "watch_dashboards",
 ]
 

@@ -12,9 +12,13 @@ class LiveConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Registers the system checks and listens to `live.signals.dashboard_changed`."""
-        from live import checks  # noqa: F401
+        """Registers the system checks, listens to `live.signals.dashboard_changed` and to what users lose."""
+        from live import (
+            access,
+            checks,  # noqa: F401
+        )
         from live.handlers.dashboard import publish_dashboard_change
         from live.signals import dashboard_changed
 
         dashboard_changed.connect(publish_dashboard_change, dispatch_uid="live.dashboard_changed")
+        access.connect()

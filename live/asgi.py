@@ -10,6 +10,9 @@ from channels.routing import URLRouter
 from django.core.asgi import get_asgi_application
 from django.urls import URLPattern, URLResolver, re_path
 
+from live import drain
+from live.exceptions import DisconnectCode
+from live.health import HEALTH_PATHS, Health
 from live.node import runtime
 from live.node.daphne import hide_query
 from live.node.outbox import RAW_SEND
@@ -28,25 +31,46 @@ _WITH_PASSWORDS = ("/influx/write", "/influx/query")
 class LiveApplication:
     """HTTP to Django, WebSockets to Live and to the project's own routes, lifespan where a server sends it."""
 
-    def __init__(self, http: Any, websocket: Any) -> None:
+    def __init__(self, http: Any, websocket: Any, health: Health | None = None) -> None:
         self._http = http
         self._websocket = websocket
+        self._health = health
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Serves one connection; the loop it arrives on is the one that publications are handed to."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        else:
+            await self._open(scope, receive, send)
+
+    async def _answer(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """Serves an HTTP request."""
+        drain.install()
+        if self._health is not None and (probe := self._health.find(scope)) is not None:
+            await self._health.answer(scope, send, probe)
             return
-        await runtime.serve()
-        if scope["type"] == "http":
+        with drain.requests.one():
+            if not drain.has_left():
+                await runtime.serve()
             if scope.get("query_string") and scope["path"].endswith(_WITH_PASSWORDS):
                 hide_query(send)
             await self._http(scope, receive, send)
-        else:
-            await self._websocket({**scope, RAW_SEND: send}, receive, send)
+
+    async def _open(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """Serves a WebSocket."""
+        drain.install()
+        if drain.has_left():
+            await receive()
+            await send({"type": "websocket.close", "code": int(DisconnectCode.SHUTDOWN)})
+            return
+        await runtime.serve()
+        await self._websocket({**scope, RAW_SEND: send}, receive, send)
 
     async def _lifespan(self, receive: Any, send: Any) -> None:
         await receive()
+        drain.install()
         await runtime.serve()
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -60,13 +84,15 @@ def live_application(
     websocket_urlpatterns: Sequence[URLPattern | URLResolver] = (),
     path: str = WEBSOCKET_PATH,
     push_path: str = PUSH_PATH,
+    health_paths: tuple[str, str] | None = HEALTH_PATHS,
 ) -> LiveApplication:
-    """The whole application: origin check, session login, Live's WebSockets at two paths, Django for HTTP.
+    """The whole application: origin check, session login, Live's WebSockets at two paths, probes, Django for HTTP.
 
     Clients connect at `path`; senders of metrics at `push_path`, a slash and the stream id. `http` replaces Django's
     ASGI application, e.g. by one that is wrapped in middleware. `websocket_urlpatterns` are the project's own WebSocket
-    routes; they get the same origin check and login. Call it after the settings module is named in the environment; it
-    sets Django up.
+    routes; they get the same origin check and login. At `health_paths` load balancers ask whether the process lives and
+    whether it is ready (`live.health`); None: nowhere. Call it after the settings module is named in the environment;
+    it sets Django up.
     """
     if http is None:
         http = get_asgi_application()
@@ -83,4 +109,5 @@ def live_application(
         *websocket_urlpatterns,
         route(r"", no_such_path),
     ]
-    return LiveApplication(http, OriginCheck(AuthMiddlewareStack(URLRouter(routes))))
+    health = None if health_paths is None else Health(*health_paths)
+    return LiveApplication(http, OriginCheck(AuthMiddlewareStack(URLRouter(routes))), health)

@@ -6,6 +6,7 @@ scopes exist, not who may use them. It must never import Django.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -66,6 +67,11 @@ class Channel:
     def __str__(self) -> str:
         return f"{self.scope}/{self.namespace}/{self.path}"
 
+    @property
+    def digest(self) -> str:
+        """40 hexadecimal digits for names of groups and keys, which allow fewer characters (pitfall 32)."""
+        return _digest(str(self))
+
 
 @lru_cache(maxsize=4096)
 def _parse(text: str) -> Channel:
@@ -79,3 +85,8 @@ def _parse(text: str) -> Channel:
         missing = "path" if len(parts) == 2 else "namespace and path"
         raise InvalidChannel(f"{missing} missing; a channel is scope/namespace/path")
     return Channel(*parts)
+
+
+@lru_cache(maxsize=4096)
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:40]

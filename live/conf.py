@@ -77,6 +77,12 @@ class LiveSettings:
     history_max_bytes: int = 4 * 1024 * 1024
     """Most bytes of history kept for one channel, however many publications its handler asks for."""
 
+    presence_ttl: float = 60.0
+    """Seconds a client counts as present without a sign of life of its node; nodes give one every 25 s."""
+
+    drain_seconds: float = 10.0
+    """Seconds over which a node that is told to stop spreads the disconnects of its clients; 0: all at once."""
+
     last_value_ttl: float = 7 * 24 * 3600.0
     """Seconds the last value of an idle channel is kept for new subscribers."""
 
@@ -149,6 +155,8 @@ _RULES: dict[str, Callable[[Any], str | None]] = {
     "stream_history_ttl": _number(0, whole=False),
     "store_max_channels": _number(1),
     "history_max_bytes": _number(0),
+    "presence_ttl": _number(30, whole=False),
+    "drain_seconds": _number(0, whole=False),
     "last_value_ttl": _number(1, whole=False),
     "channel_layer": _text,
     "handlers": _handlers,

@@ -72,7 +72,8 @@ class LiveConsumer(AsyncConsumer):
             return
         # Publications need nothing of what middleware does to `send`; for each delivery it would cost.
         send = scope.get(RAW_SEND, send)
-        client = Client(await runtime.serve(), scope["user"], send)
+        session_key = getattr(scope.get("session"), "session_key", None) or ""
+        client = Client(await runtime.serve(), scope["user"], send, session_key=session_key)
         try:
             while True:
                 event = await receive()

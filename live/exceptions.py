@@ -54,6 +54,8 @@ class DisconnectCode(IntEnum):
     INTERNAL = 3004
     SLOW = 3008
     WRITE_ERROR = 3009
+    INSUFFICIENT_STATE = 3010
+    FORCE_RECONNECT = 3011
     NO_PONG = 3012
     TOO_MANY_REQUESTS = 3013
     BAD_REQUEST = 3501
@@ -85,6 +87,8 @@ _REASONS = {
     DisconnectCode.INTERNAL: "internal server error",
     DisconnectCode.SLOW: "slow",
     DisconnectCode.WRITE_ERROR: "write error",
+    DisconnectCode.INSUFFICIENT_STATE: "insufficient state",
+    DisconnectCode.FORCE_RECONNECT: "force reconnect",
     DisconnectCode.NO_PONG: "no pong",
     DisconnectCode.TOO_MANY_REQUESTS: "too many requests",
     DisconnectCode.BAD_REQUEST: "bad request",

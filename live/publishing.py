@@ -6,7 +6,7 @@ is its twin for async code.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 from live.channel import Channel
@@ -14,10 +14,11 @@ from live.exceptions import Forbidden
 from live.handlers.base import User, user_id
 from live.handlers.registry import find_handler
 from live.node import runtime
+from live.node.control import ControlMessage, Survey
 from live.node.node import Node
 from live.protocol import dump_json
 from live.protocol.replies import client_info
-from live.store import ActiveChannel, ChannelOptions, Position, Publication
+from live.store import ActiveChannel, ChannelOptions, Draft, Position, Publication
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,42 +32,65 @@ def _position(publication: Publication) -> Position | None:
     return publication.position if publication.offset else None
 
 
-def publish(channel: Channel | str, data: Any) -> Position | None:
+def publish(channel: Channel | str, data: Any, *, idempotency_key: str = "") -> Position | None:
     """Publishes `data` (anything JSON) to `channel`; for synchronous code.
 
     Returns its position where the channel keeps history, else None. Raises `InvalidChannel`, `UnknownChannel`,
     `BadData` (no JSON, or too large), `EngineUnavailable`, and `SyncInAsync` inside a running event loop.
     The publisher's right to publish is the caller's to check: this is the server speaking.
+
+    After `EngineUnavailable` nobody knows whether the publication was taken. Whoever tries again gives both attempts
+    the same `idempotency_key` (any text): while the channel's history holds a publication with that key, another is
+    not published, and the position of the first is returned.
     """
-    target, payload = _as_channel(channel), dump_json(data)
-    options = find_handler(target).options
-    return _position(runtime.run(lambda node: node.publish(target, payload, options)))
+    draft = _draft(channel, data, idempotency_key)
+    return _position(runtime.run(lambda node: node.publish_many([draft]))[0])
 
 
-async def apublish(channel: Channel | str, data: Any) -> Position | None:
+def publish_many(publications: Iterable[tuple[Channel | str, Any]]) -> list[Position | None]:
+    """Publishes (channel, data) pairs in their order, many times faster than one by one; for synchronous code.
+
+    Returns and raises what `publish` does. Nothing is published when one of them cannot be: a bad channel, or too
+    large.
+    """
+    drafts = [_draft(channel, data, "") for channel, data in publications]
+    return [_position(publication) for publication in runtime.run(lambda node: node.publish_many(drafts))]
+
+
+async def apublish(channel: Channel | str, data: Any, *, idempotency_key: str = "") -> Position | None:
     """Publishes `data` (anything JSON) to `channel`; for async code. Like `publish`, without the blocking."""
-    return await apublish_encoded(_as_channel(channel), dump_json(data))
+    return (await publish_drafts([_draft(channel, data, idempotency_key)]))[0]
 
 
-async def apublish_encoded(
+async def apublish_many(publications: Iterable[tuple[Channel | str, Any]]) -> list[Position | None]:
+    """Publishes (channel, data) pairs in their order; for async code. Like `publish_many`, without the blocking."""
+    return await publish_drafts([_draft(channel, data, "") for channel, data in publications])
+
+
+def _draft(channel: Channel | str, data: Any, key: str) -> Draft:
+    target = _as_channel(channel)
+    return Draft(target, dump_json(data), find_handler(target).options, key=key)
+
+
+def draft_encoded(
     channel: Channel,
     data: bytes,
     *,
     schema: bytes | None = None,
     short: bytes | None = None,
     info: bytes | None = None,
-) -> Position | None:
-    """Publishes JSON that is encoded already.
+) -> Draft:
+    """A draft of JSON that is encoded already, with what the channel's handler keeps.
 
     With `schema`, subscribers get `short` in place of `data` while the schema is that of the publication before; the
     store decides it in the same step in which it takes the publication. `info` says which client published.
     """
-    options = find_handler(channel).options
+    return Draft(channel, data, find_handler(channel).options, schema=schema, short=short, info=info)
 
-    async def send(node: Node) -> Publication:
-        return await node.publish(channel, data, options, schema=schema, short=short, info=info)
 
-    return _position(await runtime.arun(send))
+async def publish_drafts(drafts: Sequence[Draft]) -> list[Position | None]:
+    """Publishes drafts in their order; raises `PublicationTooLarge` and `EngineUnavailable`."""
+    return [_position(publication) for publication in await runtime.arun(lambda node: node.publish_many(drafts))]
 
 
 async def check_publication(user: User, channel: Channel, data: Any) -> tuple[bytes, ChannelOptions]:
@@ -136,3 +160,18 @@ def run(function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) 
     Raises `EngineUnavailable` when it takes longer than ``LIVE["PUBLISH_TIMEOUT"]``.
     """
     return runtime.run(lambda node: function(*args, **kwargs))
+
+
+def control(message: ControlMessage) -> None:
+    """Has every node do what `message` says with its clients; for synchronous code. Raises `EngineUnavailable`."""
+    runtime.run(lambda node: node.control(message))
+
+
+async def acontrol(message: ControlMessage) -> None:
+    """Has every node do what `message` says with its clients; raises `EngineUnavailable`."""
+    await runtime.arun(lambda node: node.control(message))
+
+
+async def survey(channel: Channel | None = None) -> Survey:
+    """What every node has, and which did not answer within a second; raises `EngineUnavailable`."""
+    return await runtime.arun(lambda node: node.survey(channel))

@@ -1,4 +1,15 @@
-"""Settings of the demo site: SQLite under var/, one process, everything overridable from the environment."""
+"""Settings of the demo site: SQLite under var/, one process unless Redis is named, all from the environment.
+
+LIVE_REDIS_URL                    Redis as a URL (redis://, rediss://, unix://); several with commas share the channels
+LIVE_REDIS_SENTINELS              in place of it: the sentinels, as host:port with commas between them
+LIVE_REDIS_MASTER                 what the sentinels call the primary; "live" unless said
+LIVE_REDIS_USERNAME, _PASSWORD    for the Redis that the sentinels name
+LIVE_REDIS_PREFIX                 begins every key and channel, so that two sites can share one Redis
+LIVE_DRAIN_SECONDS                LIVE["DRAIN_SECONDS"]
+LIVE_MAX_CONNECTIONS              LIVE["MAX_CONNECTIONS"]
+CSRF_TRUSTED_ORIGINS              with commas: where the forms of pages may come from, when a proxy speaks TLS
+BEHIND_TLS_PROXY                  1: believe X-Forwarded-Proto; only behind a proxy that always sets it
+"""
 
 import os
 from pathlib import Path
@@ -77,12 +88,51 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+def _list(name: str) -> list[str]:
+    """The values of an environment variable that holds several with commas between them."""
+    return [value.strip() for value in os.environ.get(name, "").split(",") if value.strip()]
+
+
+def _redis_hosts() -> list[str | dict]:
+    """What the environment says of Redis, as channels_redis takes it; empty when it says nothing."""
+    sentinels = [address.rpartition(":") for address in _list("LIVE_REDIS_SENTINELS")]
+    if not sentinels:
+        return _list("LIVE_REDIS_URL")
+    names = {"username": "LIVE_REDIS_USERNAME", "password": "LIVE_REDIS_PASSWORD"}
+    secrets = {key: os.environ[name] for key, name in names.items() if os.environ.get(name)}
+    return [
+        {
+            "sentinels": [(host.strip("[]"), int(port)) for host, _, port in sentinels],
+            "master_name": os.environ.get("LIVE_REDIS_MASTER", "live"),
+            **secrets,
+        }
+    ]
+
+
+def _channel_layer() -> dict:
+    """Redis joins the nodes, and is the store as well; without it there is one process."""
+    hosts = _redis_hosts()
+    if not hosts:
+        return {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+    prefix = os.environ.get("LIVE_REDIS_PREFIX", "live-demo")
+    config = {"hosts": hosts, "prefix": prefix}
+    return {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": config}
+
+
+CHANNEL_LAYERS = {"default": _channel_layer()}
 
 LIVE = {
     # Anybody may look at the demo; editing needs the login.
     "ALLOW_ANONYMOUS": True,
+    "DRAIN_SECONDS": float(os.environ.get("LIVE_DRAIN_SECONDS", "10")),
+    "MAX_CONNECTIONS": int(os.environ.get("LIVE_MAX_CONNECTIONS", "100")),
 }
+
+CSRF_TRUSTED_ORIGINS = _list("CSRF_TRUSTED_ORIGINS")
+if os.environ.get("BEHIND_TLS_PROXY") == "1":
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],

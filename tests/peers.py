@@ -10,6 +10,12 @@ async def until(condition):
         await asyncio.sleep(0)
 
 
+async def eventually(condition):
+    """Like `until`, for what another process decides: looks now and then, and leaves it the processor."""
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
 class Recorder:
     """A subscriber of the hub that keeps what it is given."""
 
@@ -29,8 +35,17 @@ class Recorder:
     def overflow(self):
         self.overflows += 1
 
+    user_id = ""
+    session_key = ""
+
     def disconnect(self, code, reason=""):
         self.ended.append(code)
+
+    def unsubscribe_by_server(self, channel, code, reason=""):
+        self.ended.append((channel, code))
+
+    async def recheck(self):
+        self.ended.append("recheck")
 
     @property
     def data(self):
@@ -45,6 +60,43 @@ class Recorder:
         while len(self.messages) < count:
             self.arrived.clear()
             await self.arrived.wait()
+
+
+class Listener:
+    """What a relay reports to: keeps everything."""
+
+    def __init__(self):
+        self.publications = []
+        self.members = []
+        self.messages = []
+        self.states = []
+        self.changed = asyncio.Event()
+
+    def deliver(self, channel, publication):
+        self.publications.append((channel, publication))
+        self.changed.set()
+
+    def member_changed(self, channel, info, *, joined):
+        self.members.append((channel, info, joined))
+        self.changed.set()
+
+    def take_message(self, body):
+        self.messages.append(body)
+        self.changed.set()
+
+    def relay_lost(self):
+        self.states.append("lost")
+        self.changed.set()
+
+    def relay_returned(self):
+        self.states.append("returned")
+        self.changed.set()
+
+    async def until(self, condition):
+        """Waits until `condition()` holds; looked at whenever something arrives. The test's timeout bounds it."""
+        while not condition():
+            self.changed.clear()
+            await self.changed.wait()
 
 
 class Socket:

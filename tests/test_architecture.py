@@ -15,10 +15,10 @@ FLOORS = [
     {"protocol", "frames"},
     {"store"},
     {"node"},
-    {"handlers", "plugins", "publishing"},
+    {"handlers", "plugins", "publishing", "access", "missed", "notices"},
     {"client"},
     {"consumers", "push_consumer", "api", "models", "migrations"},
-    {"asgi", "apps", "checks", "metrics", "management", "commands", "templatetags", "testing", ""},
+    {"asgi", "drain", "health", "apps", "checks", "metrics", "management", "commands", "templatetags", "testing", ""},
 ]
 FORBIDDEN = {"project", "daphne", "uvicorn", "twisted", "autobahn"}
 

@@ -56,7 +56,7 @@ async def test_http_goes_to_the_application_given():
     async def http(scope, receive, send):
         await send({"type": "http.response.start", "status": 204})
 
-    connection = Connection(live_application(http), {"type": "http"})
+    connection = Connection(live_application(http), {"type": "http", "path": "/"})
     await connection.task
     assert await connection.types(1) == ["http.response.start"]
     assert current_node() is not None

@@ -1,17 +1,10 @@
-"""Settings: typed, validated, never cached past a change; and the system checks that report them."""
+"""Settings: typed, validated, never cached past a change."""
 
 import pytest
-from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
-import live.checks
 from live.conf import find_problems, get_settings, live_settings
-from live.handlers import ChannelHandler
-
-
-def ids(messages):
-    return {message.id for message in messages}
 
 
 def test_defaults_stand_where_nothing_is_set():
@@ -66,49 +59,3 @@ def test_an_unknown_key_suggests_the_near_one():
     assert "MAX_CONNECTIONS" in problem.hint
     (problem,) = find_problems({"XYZ": 1})
     assert "ALLOW_ANONYMOUS" in problem.hint
-
-
-class Handler(ChannelHandler):
-    pass
-
-
-@pytest.mark.django_db
-def test_the_project_passes_its_own_checks():
-    assert checks.run_checks() == []
-
-
-@pytest.mark.parametrize(
-    ("raw", "expected"),
-    [
-        ({"HANDLERS": {"a": "no.such.Thing"}}, "live.E001"),
-        ({"HANDLERS": {"a": "django.db.models.Model"}}, "live.E001"),
-        ({"MAX_CONNECTIONS": "1"}, "live.E002"),
-        ({"NOPE": "1"}, "live.E003"),
-    ],
-)
-def test_checks_find_wrong_settings(raw, expected):
-    with override_settings(LIVE=raw):
-        assert ids(live.checks.check_settings(None)) == {expected}
-
-
-def test_checks_pass_sound_handlers():
-    with override_settings(LIVE={"HANDLERS": {"a": Handler, "stream": None}}):
-        assert live.checks.check_settings(None) == []
-
-
-def test_checks_of_the_server(monkeypatch):
-    with override_settings(ASGI_APPLICATION=None):
-        assert ids(live.checks.check_server(None)) == {"live.W003"}
-    monkeypatch.setattr(live.checks, "version", lambda name: "4.2.1")
-    assert ids(live.checks.check_server(None)) == {"live.W002"}
-
-
-def test_checks_of_the_layer():
-    shared = {"default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer"}}
-    with override_settings(CHANNEL_LAYERS=shared, DEBUG=False):
-        assert ids(live.checks.check_server(None)) == {"live.W004"}
-        assert live.checks.check_deployment(None) == []
-    with override_settings(DEBUG=False):
-        assert ids(live.checks.check_deployment(None)) == {"live.W001"}
-    with override_settings(DEBUG=True):
-        assert live.checks.check_deployment(None) == []

@@ -55,6 +55,7 @@ class RecentTokens:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._entries: OrderedDict[bytes, tuple[float, Any, Any]] = OrderedDict()
+        self._refreshing: set[bytes] = set()
         self._lock = threading.Lock()
 
     def get(self, header: bytes) -> tuple[Any, Any] | None:
@@ -71,6 +72,25 @@ class RecentTokens:
             self._entries[header] = (asked + self.SECONDS, user, token)
             while len(self._entries) > self.SIZE:
                 self._entries.popitem(last=False)
+
+    def grows_old(self, header: bytes) -> bool:
+        """Whether it is time to check the token again, before it is forgotten; says so to one caller only."""
+        with self._lock:
+            entry = self._entries.get(header)
+            if entry is None or header in self._refreshing or self._clock() < entry[0] - self.SECONDS / 2:
+                return False
+            self._refreshing.add(header)
+            return True
+
+    def forget(self, header: bytes) -> None:
+        """The token is not good any more."""
+        with self._lock:
+            self._entries.pop(header, None)
+
+    def refreshed(self, header: bytes) -> None:
+        """What `grows_old` asked for is done."""
+        with self._lock:
+            self._refreshing.discard(header)
 
     def now(self) -> float:
         """The clock's time, for `put`."""
@@ -90,15 +110,28 @@ def find_user(header: bytes) -> tuple[Any, Any] | None:
 
     Asks the database, so not on an event loop. Raises `AuthenticationFailed` for a wrong token.
     """
-    if (known := recent_tokens.get(header)) is not None:
-        return known
+    return recent_tokens.get(header) or _ask(header)
+
+
+def _ask(header: bytes, learn: Callable[[Any], object] = lambda user: None) -> tuple[Any, Any] | None:
     asked = recent_tokens.now()
     request = HttpRequest()
     request.META["HTTP_AUTHORIZATION"] = header
     found = LiveTokenAuthentication().authenticate(Request(request))
     if found is not None:
+        learn(found[0])
         recent_tokens.put(header, *found, asked)
     return found
+
+
+def check_again(header: bytes, learn: Callable[[Any], object]) -> None:
+    """Asks the database about a token that `grows_old`; `learn` asks what else will be wanted of its user."""
+    try:
+        _ask(header, learn)
+    except AuthenticationFailed:
+        recent_tokens.forget(header)
+    finally:
+        recent_tokens.refreshed(header)
 
 
 class LiveSessionAuthentication(SessionAuthentication):

@@ -20,19 +20,22 @@ from live.api.body import inflate, is_gzip, read_body
 from live.api.permissions import MayConnect
 from live.channel import Channel
 from live.conf import live_settings
-from live.exceptions import Forbidden, LiveError, PublicationTooLarge
+from live.exceptions import EngineUnavailable, Forbidden, LiveError, PublicationTooLarge
 from live.handlers import User, find_handler
 from live.handlers.base import user_id
+from live.node.control import Survey
 from live.protocol import load_json
 from live.protocol.replies import client_info
 from live.publishing import (
     LiveChannel,
     active_channels,
     apublish_as,
-    apublish_encoded,
     channel_info,
     check_publication,
+    draft_encoded,
+    publish_drafts,
     run,
+    survey,
 )
 from live.store import Position
 
@@ -60,16 +63,25 @@ class ListView(LiveAPIView):
 class InfoView(LiveAPIView):
     """``GET info/<channel>``: subscribers, rate, time of the last publication, and the schema in channels of frames.
 
-    A channel that the caller may subscribe to and that nobody published to is answered with zeros. 200, 400, 401,
-    403, 404, 503.
+    The subscribers are those on all ``nodes``; ``missing`` counts the nodes that did not answer in time, whose
+    subscribers are not among them. A channel that the caller may subscribe to and that nobody published to is answered
+    with zeros. 200, 400, 401, 403, 404, 503.
     """
 
     permission_classes = [MayConnect]
 
     def get(self, request: Request, channel: str) -> HttpResponse:
         """What is known of the channel."""
-        found = run(_channel_info, _user(request), Channel.parse(channel))
-        return _json({**_describe(found), "last_publication": _time(found.last_publication)})
+        found, everywhere = run(_channel_info, _user(request), Channel.parse(channel))
+        return _json(
+            {
+                **_describe(found),
+                "subscribers": sum(report.subscribers for report in everywhere.nodes),
+                "last_publication": _time(found.last_publication),
+                "nodes": len(everywhere.nodes),
+                "missing": len(everywhere.missing),
+            }
+        )
 
 
 class PublishView(LiveAPIView):
@@ -119,10 +131,10 @@ async def _may_subscribe(user: User, channel: Channel) -> bool:
         return False
 
 
-async def _channel_info(user: User, channel: Channel) -> LiveChannel:
+async def _channel_info(user: User, channel: Channel) -> tuple[LiveChannel, Survey]:
     if not await find_handler(channel).can_subscribe(user, channel, None):
         raise Forbidden
-    return await channel_info(channel)
+    return await channel_info(channel), await survey(channel)
 
 
 def _describe(active: LiveChannel) -> dict[str, Any]:
@@ -186,14 +198,11 @@ async def _publish_all(user: User, entries: Sequence[Any]) -> list[Position | No
             raise
         checked.append((channel, payload))
     info = client_info(user_id(user), "")
-    positions: list[Position | None] = []
-    for channel, payload in checked:
-        try:
-            positions.append(await apublish_encoded(channel, payload, info=info))
-        except LiveError as error:
-            error.message = f"{len(positions)} of {len(checked)} were published: {error.message}"
-            raise
-    return positions
+    try:
+        return await publish_drafts([draft_encoded(channel, payload, info=info) for channel, payload in checked])
+    except EngineUnavailable as error:
+        error.message = f"some of the {len(checked)} may have been published: {error.message}"
+        raise
 
 
 def _check_size(channel: Channel, payload: bytes) -> None:

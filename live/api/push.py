@@ -7,10 +7,12 @@ than the hops between threads that a synchronous view costs under ASGI.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextvars import Context
 from typing import Any
 
 import orjson
 from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -19,7 +21,7 @@ from rest_framework.exceptions import NotAuthenticated, PermissionDenied, Thrott
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 
-from live.api.authentication import recent_tokens
+from live.api.authentication import check_again, recent_tokens
 from live.api.base import LiveAPIView
 from live.api.body import is_gzip, read_body
 from live.api.ingest import Push, PushOptions, prepare_aside, publish_push
@@ -27,6 +29,8 @@ from live.api.permissions import MAY_NOT_PUSH, may_push
 from live.api.throttling import PushThrottle, push_rate
 from live.conf import live_settings
 from live.handlers import User
+from live.handlers.stream import learn_push_permission
+from live.node import current_node
 
 
 class PushView(LiveAPIView):
@@ -94,6 +98,11 @@ async def _authenticate(request: Request) -> User:
     """The request's user; raises `NotAuthenticated` and what the authenticators raise."""
     header = get_authorization_header(request)
     known = recent_tokens.get(header)
+    if known and recent_tokens.grows_old(header) and (node := current_node()) is not None:
+        # In time, so that a sender that comes often never waits for the database. In an empty context: the request's
+        # brings a thread that ends with the request.
+        again = database_sync_to_async(check_again)(header, learn_push_permission)
+        Context().run(node.spawn, again, "checking a token again")
     user: Any = known[0] if known else await sync_to_async(_look_up)(request, header)
     # A project may have told DRF that a visitor's user is None.
     if user is None or not user.is_authenticated:

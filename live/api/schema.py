@@ -23,6 +23,7 @@ from live.api.schema_bodies import (
     INFLUX_V2_ERROR,
     INFO,
     LIST,
+    NODES,
     PARTIAL_RESULT,
     PUBLICATION,
     PUSH_ERROR,
@@ -175,9 +176,21 @@ def _info() -> Describe:
         operation_id="live_info",
         tags=[TAG],
         summary="One channel",
-        description="Needs the right to subscribe to it. Zeros where nobody published yet.",
+        description="Needs the right to subscribe to it. Zeros where nobody published yet. All nodes are asked for "
+        "their subscribers, and have a second to answer.",
         parameters=[OpenApiParameter("channel", CHANNEL, OpenApiParameter.PATH), RETRY_AFTER],
         responses=answers(200, INFO, "What is known of it.", refusals(400, 401, 403, 404, 503)),
+    )
+
+
+def _nodes() -> Describe:
+    return extend_schema(
+        operation_id="live_nodes",
+        tags=[TAG],
+        summary="The processes that serve this site",
+        description="For staff. All nodes are asked and have a second to answer; those that did not are named.",
+        parameters=[RETRY_AFTER],
+        responses=answers(200, NODES, "The nodes.", refusals(401, 403, 503)),
     )
 
 
@@ -211,6 +224,7 @@ VIEWS: dict[str, dict[str, Describe]] = {
     "live.api.influx.HealthView": {"get": _health()},
     "live.api.channels.ListView": {"get": _list()},
     "live.api.channels.InfoView": {"get": _info()},
+    "live.api.nodes.NodesView": {"get": _nodes()},
     "live.api.channels.PublishView": {"post": _publish()},
 }
 """Every view by its dotted path, and what is said about its methods."""

@@ -90,12 +90,36 @@ LISTED = {
 
 ACTIVE_CHANNEL = json_object("ActiveChannel", LISTED, "data")
 
+NODE_ID = json_text("The id of a process; a new one with every start.")
+
+NODES = json_object(
+    "Nodes",
+    {
+        "nodes": {
+            "type": "array",
+            "items": json_object(
+                "Node",
+                {
+                    "node": NODE_ID,
+                    "clients": json_integer("Connected clients."),
+                    "users": json_integer("Different users among those who are logged in."),
+                    "channels": json_integer("Channels with a subscriber there."),
+                },
+            ),
+        },
+        "missing": {"type": "array", "items": NODE_ID, "description": "Those that did not answer in time."},
+    },
+)
+
 LIST = json_object("ChannelList", {"channels": {"type": "array", "items": ACTIVE_CHANNEL}})
 
 INFO = json_object(
     "ChannelInfo",
     {
         **LISTED,
+        "subscribers": json_integer("Subscriptions on all nodes that answered."),
+        "nodes": json_integer("Nodes that answered."),
+        "missing": json_integer("Nodes that did not answer in time."),
         "last_publication": or_null(json_text("When the last publication came.", format="date-time")),
     },
     "data",

@@ -5,6 +5,7 @@ from django.urls import path, re_path
 
 from live.api.channels import InfoView, ListView, PublishView
 from live.api.influx import HealthView, PingView, QueryView, WriteV1View, WriteV2View
+from live.api.nodes import NodesView
 from live.api.push import PushView
 
 if apps.is_installed("drf_spectacular"):
@@ -24,5 +25,6 @@ urlpatterns = [
     path("list", ListView.as_view(), name="list"),
     # Everything, also what no path may hold: the answer names the rule that a bad name breaks.
     re_path(r"^info/(?P<channel>[\s\S]*)$", InfoView.as_view(), name="info"),
+    path("nodes", NodesView.as_view(), name="nodes"),
     path("publish", PublishView.as_view(), name="publish"),
 ]

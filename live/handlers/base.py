@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from channels.db import database_sync_to_async
+from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 
@@ -17,6 +19,17 @@ User = AbstractBaseUser | AnonymousUser
 def user_id(user: User) -> str:
     """The user's primary key as text, as clients are told it; "" for an anonymous one."""
     return str(user.pk) if user.is_authenticated else ""
+
+
+async def read_user(user: User) -> User | None:
+    """`user` as the database has it now, with permissions read anew; None when it is gone or may not log in any more.
+
+    An anonymous one stays as it is. Raises Django's database errors.
+    """
+    if not user.is_authenticated:
+        return user
+    found: User | None = await database_sync_to_async(get_user_model()._default_manager.filter(pk=user.pk).first)()
+    return found if found is not None and found.is_active else None
 
 
 class ChannelHandler:
@@ -40,11 +53,22 @@ class ChannelHandler:
     allow_history: bool = False
     """Whether subscribers may ask for the history, and those who may subscribe."""
 
+    recover: bool = True
+    """Whether, where there is a history, a client that comes back is told what it missed.
+
+    Clients keep their position then, and ask with it by themselves. What they missed comes with the reply to subscribe
+    in place of the last value; where it is more than 300 publications or 512 KiB, or older than the history, they start
+    anew, as a new subscriber does.
+    """
+
     presence: bool = False
-    """Whether who is subscribed can be asked for."""
+    """Whether subscribers, and those who may subscribe, can ask who is subscribed and how many.
+
+    Each of them is entered in the store, and again with every heartbeat of its node.
+    """
 
     join_leave: bool = False
-    """Whether subscribers are told who comes and goes."""
+    """Whether every subscriber is told who comes and goes: what `presence` costs, and a message to all each time."""
 
     async def can_subscribe(self, user: User, channel: Channel, data: Any) -> bool:
         """Whether `user` may receive `channel`; `data` is what the client sent along, or None."""

@@ -6,7 +6,6 @@ in the same step in which it takes the frame, so that two pushes at once cannot 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from math import ceil
 from typing import Any
@@ -18,15 +17,12 @@ from live.conf import live_settings
 from live.exceptions import PublicationTooLarge
 from live.frames import EncodedFrame, Frame
 from live.handlers.base import ChannelHandler, User
-from live.publishing import apublish_encoded
+from live.publishing import draft_encoded, publish_drafts
 from live.store import ChannelOptions
 
 SCOPE = "stream"
 PUSH = "live.push"
 """The permission to push, unless a handler has other rules."""
-
-_TURN = 50
-"""Frames published before other work of the loop gets its turn: the memory store and layer never wait."""
 
 
 class StreamHandler(ChannelHandler):
@@ -56,12 +52,20 @@ class StreamHandler(ChannelHandler):
 async def has_push_permission(user: User) -> bool:
     """Whether `user` has ``live.push``. Like Django's own permissions, the answer is kept with the user object."""
     known: bool | None = getattr(user, "_live_push", None)
+    if known is None and not hasattr(user, "has_perm"):
+        return False
     if known is None:
         # Not `ahas_perm`: it skips authentication backends that have no async methods.
-        has_perm = getattr(user, "has_perm", None)
-        known = has_perm is not None and bool(await database_sync_to_async(has_perm)(PUSH))
-        user._live_push = known  # type: ignore[union-attr]
+        known = await database_sync_to_async(learn_push_permission)(user)
     return known
+
+
+def learn_push_permission(user: User) -> bool:
+    """Like `has_push_permission`, for synchronous code: asks the database, and keeps the answer with the user."""
+    # A user model without Django's permissions has none.
+    has_perm = getattr(user, "has_perm", lambda permission: False)
+    user._live_push = found = bool(has_perm(PUSH))  # type: ignore[union-attr]
+    return found
 
 
 def prepare_push(stream_id: str, frames: Sequence[Frame]) -> list[tuple[Channel, EncodedFrame]]:
@@ -104,10 +108,9 @@ def _encode(frame: Frame, channel: Channel) -> Iterator[EncodedFrame]:
 
 async def publish_prepared(prepared: Sequence[tuple[Channel, EncodedFrame]]) -> None:
     """Publishes what `prepare_push` made, in its order. Raises `EngineUnavailable`."""
-    for number, (channel, encoded) in enumerate(prepared, 1):
-        await apublish_encoded(channel, encoded.full, schema=encoded.schema, short=encoded.data)
-        if number % _TURN == 0:
-            await asyncio.sleep(0)
+    await publish_drafts(
+        [draft_encoded(channel, frame.full, schema=frame.schema, short=frame.data) for channel, frame in prepared]
+    )
 
 
 async def push_frames(stream_id: str, frames: Sequence[Frame]) -> None:

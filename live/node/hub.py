@@ -13,7 +13,7 @@ from typing import Protocol
 
 from live.channel import Channel
 from live.node.outbox import Encoded
-from live.protocol.replies import publication_push
+from live.protocol.replies import member_push, publication_push
 from live.store import Position, Publication
 
 
@@ -77,8 +77,12 @@ class Subscription:
                 return
             self._held.append((offset, message))
             self.held_bytes += len(message.raw)
-        elif self._phase is _Phase.AHEAD and offset > self.offset:
-            self._phase = _Phase.LIVE
+        elif self._phase is _Phase.AHEAD:
+            if offset > self.offset:
+                self._phase = _Phase.LIVE
+            elif offset:
+                return
+            # What has no offset is no part of what the reply told.
             self.subscriber.write(message)
 
     def release(self, offset: int, hub_offset: int) -> None:
@@ -227,10 +231,45 @@ class Hub:
             entry.filling = True
             self._on_gap(channel)
 
+    def member_changed(self, channel: Channel, info: bytes, *, joined: bool) -> None:
+        """Tells the subscribers that a client joined the channel or left it."""
+        entry = self._channels.get(channel)
+        if entry is not None:
+            self._write(entry, 0, Encoded(member_push(str(channel), info, joined=joined)))
+
+    def positions(self) -> dict[Channel, Position]:
+        """How far the channels with history were delivered here."""
+        return {channel: entry.position for channel, entry in self._channels.items() if entry.position is not None}
+
+    def check(self, channel: Channel, delivered: Position, top: Position) -> None:
+        """Compares what was `delivered` when the store was asked with the `top` position it answered.
+
+        What is missing is a gap; a store that has less than was delivered has lost publications, and the next ones
+        would take their offsets.
+        """
+        entry = self._channels.get(channel)
+        if entry is None or entry.position is None or entry.filling:
+            return
+        if entry.position.epoch != delivered.epoch:
+            # The stream began anew meanwhile, and the subscribers were told.
+            return
+        if top.epoch != delivered.epoch or top.offset < delivered.offset:
+            self._restart(channel, entry, top)
+        elif top.offset > entry.position.offset:
+            entry.seen = max(entry.seen, top.offset)
+            entry.filling = True
+            self._on_gap(channel)
+
     def missing_since(self, channel: Channel) -> Position | None:
         """Where the gap of `channel` begins, or None when nothing is missing any more."""
         entry = self._channels.get(channel)
         return entry.position if entry and entry.filling else None
+
+    def leave_gap(self, channel: Channel) -> None:
+        """The gap cannot be read now; it is reported again when something shows it."""
+        entry = self._channels.get(channel)
+        if entry is not None:
+            entry.filling = False
 
     def fill(self, channel: Channel, publications: list[Publication], top: Position) -> bool:
         """Delivers what the store had after `missing_since`; True when the gap is closed or cannot be.
@@ -278,12 +317,15 @@ class Hub:
             )
         )
         self.encoded += 1
+        self._write(entry, publication.offset, message)
+
+    def _write(self, entry: _Subscribers, offset: int, message: Encoded) -> None:
         self.deliveries += len(entry.live)
         # A copy: a client found slow while it is written to leaves the dictionary.
         for subscriber in list(entry.live):
             subscriber.write(message)
         if entry.waiting:
             for subscription in list(entry.waiting.values()):
-                subscription.offer(publication.offset, message)
+                subscription.offer(offset, message)
                 if subscription.live:
                     self._make_live(entry, subscription)

@@ -8,32 +8,53 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from dataclasses import dataclass
-from typing import Any, Protocol
+import uuid
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from channels.layers import InMemoryChannelLayer
+from django.dispatch import Signal
 
 from live.channel import Channel
 from live.conf import LiveSettings
-from live.exceptions import DisconnectCode, EngineUnavailable, PublicationTooLarge, UnrecoverablePosition
+from live.exceptions import EngineUnavailable, PublicationTooLarge, UnrecoverablePosition
+from live.node.clients import Clients, Peer
+from live.node.control import ControlMessage, NodeReport, Survey
+from live.node.gaps import Gaps
 from live.node.hub import Hub, Subscriber, Subscription
-from live.node.relay import Relay
-from live.store import ActiveChannel, ChannelOptions, ChannelState, Position, Publication, Store
+from live.node.messages import Messages
+from live.node.presence import Presence
+from live.node.recovery import MAX_BYTES, MAX_PUBLICATIONS, Recovery, fitting, judge
+from live.node.relay import Body, Relay
+from live.node.relay_layer import LayerRelay
+from live.node.relay_local import LocalRelay
+from live.signals import relay_connected, relay_disconnected
+from live.store import (
+    ActiveChannel,
+    ChannelOptions,
+    ChannelState,
+    Draft,
+    Member,
+    Position,
+    PresenceStats,
+    Publication,
+    Store,
+)
 
 logger = logging.getLogger("live.node")
 
 HEARTBEAT = 25.0
-"""Seconds between the node's rounds: memberships renewed, the store's old entries dropped."""
+"""Seconds between the node's rounds: memberships and presence renewed, positions compared, old entries dropped."""
 
-HISTORY_MAX_PUBLICATIONS = 300
-HISTORY_MAX_BYTES = 512 * 1024
-"""Limits of one reply to history; clients refuse messages above 1 MiB (client-protocol §0)."""
+NODE_TTL = 60.0
+"""Seconds without a heartbeat after which a node counts as gone."""
 
+PRESENCE_GRACE = 2.0
+"""Seconds a node that stops gives to telling who is not present any more."""
 
-class Peer(Subscriber, Protocol):
-    """A connected client, as its node sees it."""
-
-    def disconnect(self, code: DisconnectCode, reason: str = "") -> None:
-        """Ends the connection."""
+TURN = 50
+"""Publications sent in a row before others have their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +65,30 @@ class NodeStats:
     channels: int
     joined: int
     tasks: int
+    members: int = 0
 
 
 class Node:
     """One process of the site: `settings`, a channel `layer` to the other nodes, a `store`."""
 
     def __init__(self, *, settings: LiveSettings, layer: Any, store: Store) -> None:
+        self.id = uuid.uuid4().hex
         self.settings = settings
         self.store = store
-        self.hub = Hub(on_gap=self._fill_gap, hold_limit=settings.client_queue_max_bytes)
-        self.relay = Relay(layer, self.hub.deliver)
-        self._clients: set[Peer] = set()
-        self._full = False
+        self.clients = Clients(settings.max_connections)
+        self.hub = Hub(on_gap=lambda channel: self.gaps.fill(channel), hold_limit=settings.client_queue_max_bytes)
+        self.relay: Relay = (
+            LocalRelay(layer, self) if isinstance(layer, InMemoryChannelLayer) else LayerRelay(layer, self)
+        )
+        self.gaps = Gaps(self.hub, store, self.spawn)
+        self.presence = Presence(store, self.relay, ttl=settings.presence_ttl, spawn=self.spawn)
+        self.messages = Messages(self)
+        # A reply that fills a client's queue by itself would disconnect the client as slow, again and again.
+        self._reply_bytes = min(MAX_BYTES, settings.client_queue_max_bytes // 2)
         self._tasks: set[asyncio.Task[None]] = set()
         self._heartbeat: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
+        self._signal_turn = asyncio.Lock()
 
     async def start(self) -> None:
         """Joins the relay and begins the heartbeat; a second call waits for the first and does nothing."""
@@ -72,8 +102,7 @@ class Node:
 
         The store is not closed: it belongs to whoever made it, and may serve another node of this process.
         """
-        for client in list(self._clients):
-            client.disconnect(DisconnectCode.SHUTDOWN)
+        self.clients.disconnect_all()
         if self._heartbeat is not None:
             self._heartbeat.cancel()
             await asyncio.gather(self._heartbeat, return_exceptions=True)
@@ -82,6 +111,10 @@ class Node:
             task.cancel()
         await asyncio.gather(*pending, return_exceptions=True)
         await self.relay.stop()
+        try:
+            await self.store.forget_node(self.id)
+        except EngineUnavailable as error:
+            logger.info("this node stays listed until it expires: %s", error)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
         """Runs `coroutine` beside; this node keeps it and logs its failure under `name`."""
@@ -91,51 +124,79 @@ class Node:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if isinstance(error, EngineUnavailable):
+            logger.warning("%s: %s", task.get_name(), error)
+        else:
             logger.error("%s failed", task.get_name(), exc_info=error)
 
     def stats(self) -> NodeStats:
         """What this node holds now."""
-        return NodeStats(len(self._clients), len(self.hub), len(self.relay.joined), len(self._tasks))
+        return NodeStats(len(self.clients), len(self.hub), len(self.relay.joined), len(self._tasks), len(self.presence))
+
+    # Readiness
+
+    @property
+    def draining(self) -> bool:
+        """Whether this node is about to stop."""
+        return self.clients.draining
+
+    async def unready(self) -> list[str]:
+        """Why no client should be sent here now, one reason each; empty: none."""
+        reasons = []
+        if self.draining:
+            reasons.append("draining: this node is about to stop")
+        if not self.relay.connected:
+            reasons.append("the channel layer cannot be reached")
+        try:
+            await self.store.ping()
+        except EngineUnavailable as error:
+            reasons.append(f"the store cannot be reached: {error}")
+        return reasons
+
+    async def drain(self, seconds: float) -> None:
+        """Takes nobody any more and sends everybody away, spread over so many seconds."""
+        await self.clients.drain(seconds)
+        await self.presence.settled(PRESENCE_GRACE)
 
     # Clients
 
     def admit(self, client: Peer) -> bool:
         """Registers a client whose connect succeeded; False when the node has as many as it may have."""
-        limit = self.settings.max_connections
-        if 0 <= limit <= len(self._clients):
-            if not self._full:
-                # Once until there is room again: clients keep trying.
-                self._full = True
-                logger.warning("this node has its %d clients; more are refused, see LIVE['MAX_CONNECTIONS']", limit)
-            return False
-        self._full = False
-        self._clients.add(client)
-        return True
+        return self.clients.admit(client)
 
     def forget(self, client: Peer) -> None:
         """The client is gone."""
-        self._clients.discard(client)
+        self.clients.forget(client)
 
     # Subscriptions
 
     async def subscribe(
-        self, channel: Channel, client: Subscriber, options: ChannelOptions
-    ) -> tuple[Subscription, ChannelState]:
+        self, channel: Channel, client: Subscriber, options: ChannelOptions, *, since: Position | None = None
+    ) -> tuple[Subscription, ChannelState, Recovery | None]:
         """Adds a subscription that holds publications back, and reads what it starts from.
 
-        The caller writes the reply and then calls `release`. Raises `EngineUnavailable`; then nothing is left.
+        With `since`, the position of a client that comes back, also what it missed. The caller writes the reply and
+        then calls `release` with the state's position. Raises `EngineUnavailable`; then nothing is left.
         """
+        options = self._possible(options)
         subscription = self.hub.add(channel, client)
+        recovery = None
         try:
             # Join before reading the position: a publication in between would otherwise be lost.
             await self.relay.join(channel)
             state = await self.store.state(channel, options)
+            if since is not None and options.has_history:
+                found, top = await self.store.history(channel, since=since, limit=MAX_PUBLICATIONS + 1)
+                recovery = judge(since, found, top, max_bytes=self._reply_bytes)
+                if recovery.recovered:
+                    state = replace(state, position=top)
         except BaseException:
             await self.unsubscribe(subscription)
             raise
         self.hub.learn(channel, state.position)
-        return subscription, state
+        return subscription, state, recovery
 
     def release(self, subscription: Subscription, position: Position) -> None:
         """The reply telling `position` is on its way: publications may follow it."""
@@ -152,6 +213,31 @@ class Node:
                 # The group membership ends with the layer's own expiry; the client is not held up for it.
                 logger.info("could not leave %s: %s", channel, error)
 
+    # Presence
+
+    async def enter(self, channel: Channel, member: Member, *, announce: bool) -> None:
+        """The client is present in the channel; `announce`: its leaving is told to the subscribers.
+
+        To be called before the reply to subscribe. Raises `EngineUnavailable`.
+        """
+        await self.presence.enter(channel, member, announce=announce)
+
+    def tell_joined(self, channel: Channel, client: str) -> None:
+        """Tells the subscribers that the client, which entered before, is there; after its reply. Returns at once."""
+        self.spawn(self.presence.tell_joined(channel, client), f"telling {channel} who joined")
+
+    def leave(self, channel: Channel, client: str) -> None:
+        """The client is not present any more. Returns at once; nothing happens when it was not."""
+        self.presence.leave(channel, client)
+
+    async def members(self, channel: Channel) -> list[Member]:
+        """Who is present, on all nodes."""
+        return await self.store.members(channel)
+
+    async def presence_stats(self, channel: Channel) -> PresenceStats:
+        """How many are present, on all nodes."""
+        return await self.store.presence_stats(channel)
+
     # Publications
 
     async def publish(
@@ -163,39 +249,65 @@ class Node:
         schema: bytes | None = None,
         short: bytes | None = None,
         info: bytes | None = None,
+        key: str = "",
     ) -> Publication:
-        """Takes a publication into the store and hands it to every node; see `Store.append` for the arguments.
+        """Takes a publication into the store and hands it to every node; see `publish_many`."""
+        draft = Draft(channel, data, options, schema=schema, short=short, info=info, key=key)
+        return (await self.publish_many([draft]))[0]
 
-        Raises `PublicationTooLarge` and `EngineUnavailable`.
+    async def publish_many(self, drafts: Sequence[Draft]) -> list[Publication]:
+        """Takes publications into the store, in their order, and hands them to every node.
+
+        Raises `PublicationTooLarge`, and then none is taken, and `EngineUnavailable`, and then some may have been; see
+        `Store.append_many`.
         """
         limit = self.settings.max_publication_size
-        if len(data) > limit:
-            raise PublicationTooLarge(f"publication to {channel} has {len(data)} bytes, at most {limit} are allowed")
-        if not self.relay.single_process and not self.store.shared:
-            # Offsets of one process mean nothing to another: without a shared store there is no history.
-            options = ChannelOptions(keep_last=options.keep_last)
-        publication = await self.store.append(channel, data, options, schema=schema, short=short, info=info)
-        await self.relay.send(channel, publication)
-        return publication
+        for draft in drafts:
+            if len(draft.data) > limit:
+                size = len(draft.data)
+                raise PublicationTooLarge(
+                    f"publication to {draft.channel} has {size} bytes, at most {limit} are allowed"
+                )
+        taken: list[Publication] = []
+        for start in range(0, len(drafts), TURN):
+            if start:
+                await asyncio.sleep(0)
+            taken += await self._publish_turn([self._prepared(draft) for draft in drafts[start : start + TURN]])
+        return taken
+
+    def _prepared(self, draft: Draft) -> Draft:
+        announce = self.relay.announcement(draft.channel) if self.store.announces else ""
+        options = self._possible(draft.options)
+        if announce or options is not draft.options:
+            return replace(draft, announce=announce, options=options)
+        return draft
+
+    def _possible(self, options: ChannelOptions) -> ChannelOptions:
+        if self.relay.single_process or self.store.shared:
+            return options
+        # Offsets of one process mean nothing to another: without a shared store there is no history.
+        return ChannelOptions(keep_last=options.keep_last)
+
+    async def _publish_turn(self, drafts: Sequence[Draft]) -> list[Publication]:
+        publications = await self.store.append_many(drafts)
+        for draft, publication in zip(drafts, publications, strict=True):
+            if not draft.announce:
+                await self.relay.send(draft.channel, publication)
+        return publications
 
     async def history(
         self, channel: Channel, since: Position | None, limit: int, *, reverse: bool = False
     ) -> tuple[list[Publication], Position]:
         """Kept publications for one reply, and the top position; see `Store.history`.
 
-        At most `HISTORY_MAX_PUBLICATIONS` and about `HISTORY_MAX_BYTES`, but one at least: whoever wants more asks
-        again from where these end. Raises `UnrecoverablePosition` for a position of another epoch.
+        As many as fit into one reply, but one at least: whoever wants more asks again from where these end. Raises
+        `UnrecoverablePosition` for a position of another epoch.
         """
-        count = HISTORY_MAX_PUBLICATIONS if limit < 0 else min(limit, HISTORY_MAX_PUBLICATIONS)
+        count = MAX_PUBLICATIONS if limit < 0 else min(limit, MAX_PUBLICATIONS)
         found, top = await self.store.history(channel, since=since, limit=count, reverse=reverse)
         if since is not None and since.epoch and since.epoch != top.epoch:
             raise UnrecoverablePosition
-        size = 0
-        for number, publication in enumerate(found):
-            size += len(publication.data)
-            if number and size > HISTORY_MAX_BYTES:
-                return found[:number], top
-        return found, top
+        return fitting(found, max_bytes=self._reply_bytes), top
 
     async def active_channels(self) -> list[ActiveChannel]:
         """The channels the store knows of, and those somebody subscribes to on this node."""
@@ -204,20 +316,62 @@ class Node:
         idle = [ActiveChannel(channel, 0) for channel in self.hub.channels() if channel not in names]
         return sorted([*known, *idle], key=lambda active: str(active.channel))
 
-    def _fill_gap(self, channel: Channel) -> None:
-        self.spawn(self._read_missing(channel), f"filling a gap of {channel}")
+    # From the relay
 
-    async def _read_missing(self, channel: Channel) -> None:
-        while (since := self.hub.missing_since(channel)) is not None:
-            publications, top = await self.store.history(channel, since=since)
-            if self.hub.fill(channel, publications, top):
-                return
+    def deliver(self, channel: Channel, publication: Publication) -> None:
+        """A publication arrived."""
+        self.hub.deliver(channel, publication)
+
+    def member_changed(self, channel: Channel, info: bytes, *, joined: bool) -> None:
+        """A client joined a channel or left it."""
+        self.hub.member_changed(channel, info, joined=joined)
+
+    def relay_lost(self) -> None:
+        """Nothing arrives any more: clients stay connected, new subscriptions are refused for now."""
+        self.spawn(self._send_signal(relay_disconnected), "the signal relay_disconnected")
+
+    def relay_returned(self) -> None:
+        """What was published meanwhile may have been lost: positions are compared with the store."""
+        self.gaps.check_soon()
+        self.spawn(self._send_signal(relay_connected), "the signal relay_connected")
+
+    def take_message(self, body: Body) -> None:
+        """A message of a node."""
+        self.messages.take(body)
+
+    # Between nodes
+
+    async def control(self, message: ControlMessage) -> None:
+        """Has every node, this one too, do what `message` says; raises `EngineUnavailable`."""
+        await self.relay.broadcast(message.body())
+
+    def report(self, channel: Channel | None = None) -> NodeReport:
+        """What this node answers to a survey."""
+        count = self.hub.subscriber_count(channel) if channel else 0
+        return NodeReport(self.id, len(self.clients), self.clients.users(), len(self.hub), count)
+
+    async def survey(self, channel: Channel | None = None, *, seconds: float = 1.0) -> Survey:
+        """What all nodes have: answers that came within so many seconds, and who did not answer.
+
+        Raises `EngineUnavailable` when nobody can be asked.
+        """
+        return await self.messages.survey(channel, seconds)
+
+    # In the background
 
     async def _beat(self) -> None:
         while True:
-            await asyncio.sleep(HEARTBEAT)
             try:
+                await self.store.touch_node(self.id, NODE_TTL)
                 await self.relay.refresh()
+                await self.presence.refresh()
+                await self.gaps.check()
                 await self.store.expire()
             except EngineUnavailable as error:
                 logger.warning("heartbeat: %s", error)
+            await asyncio.sleep(HEARTBEAT)
+
+    async def _send_signal(self, signal: Signal) -> None:
+        # Django logs what receivers do wrong. One at a time, so that lost and found come in their order.
+        async with self._signal_turn:
+            await signal.asend_robust(sender=Node, node=self.id)

@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import contextvars
+import ctypes
+import gc
 import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from live.conf import get_settings
+from django.conf import settings as django_settings
+
+from live.conf import LiveSettings, get_settings
 from live.exceptions import EngineUnavailable, SyncInAsync
 from live.node.node import Node
 from live.node.relay import find_layer
@@ -30,6 +35,10 @@ _lock = threading.Lock()
 _serving: tuple[asyncio.AbstractEventLoop, Node] | None = None
 _background: tuple[asyncio.AbstractEventLoop, Node] | None = None
 _store: Store | None = None
+_settled = False
+
+_M_ARENA_MAX = -8
+"""From glibc's malloc.h."""
 
 
 def _make_node() -> Node:
@@ -37,12 +46,51 @@ def _make_node() -> Node:
     settings = get_settings()
     if _store is None:
         # One store a process: what was published before the server took its first request is not lost.
-        _store = MemoryStore(
-            max_channels=settings.store_max_channels,
-            ttl=settings.last_value_ttl,
-            history_max_bytes=settings.history_max_bytes,
-        )
+        _store = _make_store(settings)
     return Node(settings=settings, layer=find_layer(settings.channel_layer), store=_store)
+
+
+def _make_store(settings: LiveSettings) -> Store:
+    """The store that goes with the channel layer: Redis where the layer is on it, else the process's memory."""
+    limits: dict[str, Any] = {
+        "max_channels": settings.store_max_channels,
+        "ttl": settings.last_value_ttl,
+        "history_max_bytes": settings.history_max_bytes,
+    }
+    layer = getattr(django_settings, "CHANNEL_LAYERS", {}).get(settings.channel_layer, {})
+    if str(layer.get("BACKEND", "")).startswith("channels_redis."):
+        from live.store.redis import RedisStore, Topology
+
+        return RedisStore(Topology.from_layer_config(layer.get("CONFIG", {})), **limits)
+    return MemoryStore(**limits)
+
+
+def _settle() -> None:
+    """Makes the process ready to serve for long, once.
+
+    What was loaded up to now leaves the garbage collector's rounds: a full one over Django and the project stops the
+    loop for 40 ms and more, every few seconds under load, and finds nothing, as modules, models and settings live as
+    long as the process.
+    """
+    global _settled
+    if not _settled:
+        _settled = True
+        gc.collect()
+        gc.freeze()
+        _limit_arenas()
+
+
+def _limit_arenas() -> None:
+    """Has glibc's malloc use one arena, unless the environment says otherwise.
+
+    Django serves each request with a thread of its own; by default each takes one of up to eight arenas a core, whose
+    free memory no other can use, and the process grows for no reason.
+    """
+    if "MALLOC_ARENA_MAX" in os.environ:
+        return
+    # Not every C library has it.
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 async def serve() -> Node:
@@ -50,6 +98,7 @@ async def serve() -> Node:
     global _serving
     loop = asyncio.get_running_loop()
     if _serving is None or _serving[0] is not loop:
+        _settle()
         _serving = (loop, _make_node())
     node = _serving[1]
     await node.start()

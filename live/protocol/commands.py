@@ -16,6 +16,9 @@ from live.protocol.json import load_json
 
 MAX_ID = 2**32 - 1
 
+REJECT_UNRECOVERED = 2
+"""Bit of a subscribe command's `flag`; the others (1: channel ids in pushes) are offers that nobody has to take."""
+
 
 class Method(StrEnum):
     """The names of commands, in the order in which the server looks for them."""
@@ -52,11 +55,27 @@ class Connect(Command):
 
 @dataclass(frozen=True, slots=True)
 class Subscribe(Command):
-    """Asks for the publications of `channel`; `data` is handed to its handler."""
+    """Asks for the publications of `channel`; `data` is handed to its handler.
+
+    With `recover` it also asks for what was missed since the position (`offset`, `epoch`). `positioned`, `recoverable`
+    and `join_leave` are wishes: the channel's handler decides.
+    """
 
     channel: str
     data: Any = None
     type: int = 0
+    recover: bool = False
+    offset: int = 0
+    epoch: str = ""
+    flag: int = 0
+    positioned: bool = False
+    recoverable: bool = False
+    join_leave: bool = False
+
+    @property
+    def rejects_unrecovered(self) -> bool:
+        """Whether error 112 is wanted where what was missed cannot be told (bit 2 of `flag`)."""
+        return bool(self.flag & REJECT_UNRECOVERED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +105,20 @@ class History(Command):
     limit: int = 0
     since: tuple[int, str] | None = None
     reverse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Presence(Command):
+    """Asks who is present in `channel`."""
+
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceStats(Command):
+    """Asks how many are present in `channel`."""
+
+    channel: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +152,11 @@ _FIELD_TYPES: dict[str, type] = {
     "offset": int,
     "epoch": str,
     "reverse": bool,
+    "recover": bool,
+    "flag": int,
+    "positioned": bool,
+    "recoverable": bool,
+    "join_leave": bool,
 }
 _TYPE_NAMES = {str: "a text", int: "a number", dict: "an object", bool: "true or false"}
 """Fields whose type is checked; the value `null` counts as absent, as everywhere in this protocol."""
@@ -144,8 +182,7 @@ def _command(method: Method, command_id: int, body: dict[str, Any]) -> Command:
             texts = {name: _take(method, body, name, "") for name in ("name", "version", "token")}
             return Connect(command_id, data=body.get("data"), **texts)
         case Method.SUBSCRIBE:
-            channel = _take(method, body, "channel", "")
-            return Subscribe(command_id, channel, body.get("data"), _take(method, body, "type", 0))
+            return _subscribe(command_id, body)
         case Method.UNSUBSCRIBE:
             return Unsubscribe(command_id, _take(method, body, "channel", ""))
         case Method.PUBLISH:
@@ -153,17 +190,41 @@ def _command(method: Method, command_id: int, body: dict[str, Any]) -> Command:
             return Publish(command_id, channel, body.get("data"), "data" in body)
         case Method.HISTORY:
             return _history(command_id, body)
+        case Method.PRESENCE:
+            return Presence(command_id, _take(method, body, "channel", ""))
+        case Method.PRESENCE_STATS:
+            return PresenceStats(command_id, _take(method, body, "channel", ""))
         case _:
             return Unavailable(command_id, method)
+
+
+def _position(method: Method, body: dict[str, Any]) -> tuple[int, str]:
+    offset: int = _take(method, body, "offset", 0)
+    if offset < 0:
+        raise _WrongFieldError(f"{method}: offset must not be negative")
+    return offset, _take(method, body, "epoch", "")
+
+
+def _subscribe(command_id: int, body: dict[str, Any]) -> Subscribe:
+    method = Method.SUBSCRIBE
+    offset, epoch = _position(method, body)
+    return Subscribe(
+        command_id,
+        _take(method, body, "channel", ""),
+        body.get("data"),
+        _take(method, body, "type", 0),
+        offset=offset,
+        epoch=epoch,
+        flag=_take(method, body, "flag", 0),
+        **{name: _take(method, body, name, False) for name in ("recover", "positioned", "recoverable", "join_leave")},
+    )
 
 
 def _history(command_id: int, body: dict[str, Any]) -> History:
     method = Method.HISTORY
     since = _take(method, body, "since", None)
     if since is not None:
-        since = (_take(method, since, "offset", 0), _take(method, since, "epoch", ""))
-        if since[0] < 0:
-            raise _WrongFieldError(f"{method}: offset must not be negative")
+        since = _position(method, since)
     channel, limit = _take(method, body, "channel", ""), _take(method, body, "limit", 0)
     return History(command_id, channel, limit, since, _take(method, body, "reverse", False))
 

@@ -6,7 +6,7 @@ entered. Fields with their zero value are left out, except those that clients re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,16 +33,34 @@ class Publication(Protocol):
         """Which client published it, if one did."""
 
 
+class Member(Protocol):
+    """Who is present: `client` is the connection's id, `info` the JSON bytes of a ClientInfo (§2.6)."""
+
+    @property
+    def client(self) -> str:
+        """The connection's id."""
+
+    @property
+    def info(self) -> bytes:
+        """What others are told of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class SubscribeResult:
     """What a subscriber is told at the start: position where the channel keeps history, initial data if there is some.
 
-    `data` is JSON bytes. The position is told without ``recoverable``: clients keep it only where they may ask for it.
+    `data` is JSON bytes. Clients keep the position, and ask for what they missed since, only where it is `recoverable`.
+    After a recovery it is the one they asked with, and `publications` follow it; else the top (§4.3).
     """
 
     data: bytes | None = None
     offset: int = 0
     epoch: str = ""
+    positioned: bool = False
+    recoverable: bool = False
+    was_recovering: bool = False
+    recovered: bool = False
+    publications: Sequence[Publication] = ()
 
 
 def connect_reply(command_id: int, *, client: str, version: str, ping: int, pong: bool) -> bytes:
@@ -57,11 +75,14 @@ def connect_reply(command_id: int, *, client: str, version: str, ping: int, pong
 
 def subscribe_reply(command_id: int, result: SubscribeResult) -> bytes:
     """The answer to subscribe."""
-    parts = []
+    flags = ("positioned", "recoverable", "was_recovering", "recovered")
+    parts = [b'"%s":true' % name.encode() for name in flags if getattr(result, name)]
     if result.epoch:
         parts.append(b'"epoch":' + dump_json(result.epoch))
     if result.offset:
         parts.append(b'"offset":%d' % result.offset)
+    if result.publications:
+        parts.append(b'"publications":[%s]' % _publications(result.publications))
     if result.data is not None:
         parts.append(b'"data":' + result.data)
     return b'{"id":%d,"subscribe":{%s}}' % (command_id, b",".join(parts))
@@ -69,9 +90,19 @@ def subscribe_reply(command_id: int, result: SubscribeResult) -> bytes:
 
 def history_reply(command_id: int, publications: Sequence[Publication], *, offset: int, epoch: str) -> bytes:
     """The answer to history: publications, and the top position of the stream; all three fields always (§2.4)."""
-    found = b",".join(publication_body(entry.data, offset=entry.offset, info=entry.info) for entry in publications)
-    top = (dump_json(epoch), offset)
+    found, top = _publications(publications), (dump_json(epoch), offset)
     return b'{"id":%d,"history":{"publications":[%s],"epoch":%s,"offset":%d}}' % (command_id, found, *top)
+
+
+def presence_reply(command_id: int, members: Iterable[Member]) -> bytes:
+    """The answer to presence: the ClientInfo of each member by its client id; the field always (§2.4)."""
+    present = b",".join(dump_json(member.client) + b":" + member.info for member in members)
+    return b'{"id":%d,"presence":{"presence":{%s}}}' % (command_id, present)
+
+
+def presence_stats_reply(command_id: int, *, clients: int, users: int) -> bytes:
+    """The answer to presence_stats: both numbers always, also when they are 0."""
+    return b'{"id":%d,"presence_stats":{"num_clients":%d,"num_users":%d}}' % (command_id, clients, users)
 
 
 def empty_reply(command_id: int, method: str) -> bytes:
@@ -114,6 +145,16 @@ def publication_body(data: bytes, *, offset: int = 0, epoch: str = "", info: byt
     if epoch:
         parts.append(b'"epoch":' + dump_json(epoch))
     return b"{" + b",".join(parts) + b"}"
+
+
+def _publications(entries: Iterable[Publication]) -> bytes:
+    return b",".join(publication_body(entry.data, offset=entry.offset, info=entry.info) for entry in entries)
+
+
+def member_push(channel: str, info: bytes, *, joined: bool) -> bytes:
+    """A client came (`joined`) or left; `info` is the JSON bytes of its ClientInfo (§2.6)."""
+    what = b"join" if joined else b"leave"
+    return b'{"push":{"channel":"%s","%s":{"info":%s}}}' % (channel.encode(), what, info)
 
 
 def unsubscribe_push(channel: str, code: UnsubscribeCode, reason: str) -> bytes:

@@ -1,13 +1,29 @@
-"""The state that outlives a message: history and positions, last values, rates."""
+"""The state that outlives a message: history and positions, last values, rates, presence, leases, nodes."""
 
 from live.store.base import (
     ActiveChannel,
     ChannelOptions,
     ChannelState,
+    Draft,
+    Lease,
+    Member,
     Position,
+    PresenceStats,
     Publication,
     Store,
 )
 from live.store.memory import MemoryStore
 
-__all__ = ["ActiveChannel", "ChannelOptions", "ChannelState", "MemoryStore", "Position", "Publication", "Store"]
+__all__ = [
+    "ActiveChannel",
+    "ChannelOptions",
+    "ChannelState",
+    "Draft",
+    "Lease",
+    "Member",
+    "MemoryStore",
+    "Position",
+    "PresenceStats",
+    "Publication",
+    "Store",
+]

@@ -1,13 +1,15 @@
 """The contract of a store, and the values it deals in.
 
 A store keeps, for each channel, what must outlive a message: the stream of recent publications with its position, the
-last value for new subscribers, how many publications a minute. One contract suite runs over every store
-(``tests/store``). Every method may be called from any event loop.
+last value for new subscribers, how many publications a minute, who is present. It also knows which nodes are alive, and
+lends leases to them. One contract suite runs over every store (``tests/store``). Every method may be called from any
+event loop.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from live.channel import Channel
@@ -63,6 +65,56 @@ class Publication:
 
 
 @dataclass(frozen=True, slots=True)
+class Draft:
+    """A publication on its way into the store; `data`, `schema`, `short` and `info` are bytes."""
+
+    channel: Channel
+    data: bytes
+    options: ChannelOptions
+    schema: bytes | None = None
+    """Changes when and only when the meaning of `short` changes."""
+    short: bytes | None = None
+    """What subscribers get in place of `data` while the schema stands; see `Store.append_many`."""
+    info: bytes | None = None
+    """Which client published it, if one did."""
+    key: str = ""
+    """Idempotency key: a second draft with the key of a publication that the history still holds adds nothing."""
+    announce: str = ""
+    """The Redis pub/sub channel that a store which announces publishes it on, in the same step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A client present in a channel; `info` is the JSON that others are told (client-protocol §2.6)."""
+
+    client: str
+    user: str
+    info: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceStats:
+    """How many are present in a channel."""
+
+    clients: int = 0
+    users: int = 0
+    """Different ones; everybody anonymous counts as one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right of one `owner` to do what `name` says, while it lasts.
+
+    `token` grows with every change of the owner, so that what a former owner still does can be told from the present
+    one's (a fencing token).
+    """
+
+    name: str
+    owner: str
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelState:
     """What a new subscriber starts from, read in one step: `last` belongs to `position`."""
 
@@ -89,7 +141,9 @@ class Store(ABC):
     shared: bool = False
     """Whether all nodes see the same state; one that is not can serve one node only."""
 
-    @abstractmethod
+    announces: bool = False
+    """Whether it publishes drafts on the Redis pub/sub channel that they name."""
+
     async def append(
         self,
         channel: Channel,
@@ -99,19 +153,36 @@ class Store(ABC):
         schema: bytes | None = None,
         short: bytes | None = None,
         info: bytes | None = None,
+        key: str = "",
     ) -> Publication:
-        """Takes `data` (JSON) into the channel and returns the publication that subscribers get.
+        """Takes one publication in; see `append_many`."""
+        draft = Draft(channel, data, options, schema=schema, short=short, info=info, key=key)
+        return (await self.append_many([draft]))[0]
 
-        In one step: the next offset is given, the history trimmed by size and age, `data` becomes the last value, the
-        rate counts one. With `schema` (bytes that change when and only when the meaning of `short` changes),
-        subscribers get `short` instead of `data` while the schema is the one kept from the publication before, except
-        for key frames: `data` goes out at least every `options.key_interval` publications and often enough in time that
-        what the history holds can be understood by itself, from the first `data` in it on.
+    @abstractmethod
+    async def append_many(self, drafts: Sequence[Draft]) -> list[Publication]:
+        """Takes publications in, in their order, and returns what subscribers get of each.
+
+        For each of them in one step: the next offset is given, the history trimmed by size and age, `data` becomes the
+        last value, the rate counts one. With `schema`, subscribers get `short` instead of `data` while the schema is
+        the one kept from the publication before, except for key frames: `data` goes out at least every
+        `options.key_interval` publications and often enough in time that what the history holds can be understood by
+        itself, from the first `data` in it on. A draft whose `key` the history holds already is answered with the
+        publication that is there, and is not announced again.
+
+        When it fails, some of them may have been taken in; drafts with a key can be given again.
         """
 
     @abstractmethod
     async def state(self, channel: Channel, options: ChannelOptions) -> ChannelState:
-        """The position and the last value; asking for a channel that never was creates nothing."""
+        """The position and the last value; asking for a channel that never was makes none that `active` would list.
+
+        The epoch told stays that of the channel while somebody keeps asking for its position.
+        """
+
+    @abstractmethod
+    async def positions(self, channels: Sequence[Channel]) -> list[Position]:
+        """The top position of each of these channels, all of which keep history, in one go."""
 
     @abstractmethod
     async def history(
@@ -126,6 +197,54 @@ class Store(ABC):
     @abstractmethod
     async def active(self, channel: Channel | None = None) -> list[ActiveChannel]:
         """The channels the store knows of, in the order of their names; with `channel` that one only, if known."""
+
+    @abstractmethod
+    async def add_members(self, members: Sequence[tuple[Channel, Member]], ttl: float) -> None:
+        """These clients are present for `ttl` seconds from now; for one that is, the time begins anew."""
+
+    @abstractmethod
+    async def remove_members(self, members: Sequence[tuple[Channel, str]]) -> list[bool]:
+        """These clients (channel, client id) are not present any more; for each whether it was."""
+
+    @abstractmethod
+    async def members(self, channel: Channel) -> list[Member]:
+        """Who is present, in the order of client ids."""
+
+    @abstractmethod
+    async def presence_stats(self, channel: Channel) -> PresenceStats:
+        """How many are present."""
+
+    @abstractmethod
+    async def expire_members(self, channels: Sequence[Channel]) -> list[tuple[Channel, Member]]:
+        """Removes and returns those whose time is over; each is returned to one caller only, whichever node asks."""
+
+    @abstractmethod
+    async def acquire(self, name: str, owner: str, ttl: float) -> Lease | None:
+        """The lease for `ttl` seconds, or None while another owner has it; the owner itself gets the one it has."""
+
+    @abstractmethod
+    async def renew(self, lease: Lease, ttl: float) -> bool:
+        """Another `ttl` seconds from now; False when the lease was lost."""
+
+    @abstractmethod
+    async def release(self, lease: Lease) -> None:
+        """Gives the lease back; nothing happens when it was lost already."""
+
+    @abstractmethod
+    async def touch_node(self, node: str, ttl: float) -> None:
+        """The node of that id is alive for `ttl` seconds from now."""
+
+    @abstractmethod
+    async def forget_node(self, node: str) -> None:
+        """The node is gone."""
+
+    @abstractmethod
+    async def nodes(self) -> list[str]:
+        """The ids of the nodes that are alive, in their order."""
+
+    @abstractmethod
+    async def ping(self) -> None:
+        """Asks whether the store can be reached: raises `EngineUnavailable` when it cannot."""
 
     @abstractmethod
     async def expire(self) -> None:

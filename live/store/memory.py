@@ -2,121 +2,29 @@
 
 from __future__ import annotations
 
-import secrets
-import string
 import threading
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 
 from live.channel import Channel
-from live.store.base import ActiveChannel, ChannelOptions, ChannelState, Position, Publication, Store
+from live.store.base import (
+    ActiveChannel,
+    ChannelOptions,
+    ChannelState,
+    Draft,
+    Lease,
+    Member,
+    Position,
+    PresenceStats,
+    Publication,
+    Store,
+)
+from live.store.presence import Leases, Nodes, Presence
+from live.store.stream import ASKED_TTL, Stream, new_epoch
 
-_MINUTE = 60
-
-KEYS_IN_WINDOW = 10
-"""A key frame goes out at least so often within the time that a history covers."""
-
-
-def new_epoch() -> str:
-    """A name for one life of a stream."""
-    return "".join(secrets.choice(string.ascii_letters) for _ in range(8))
-
-
-class MinuteRate:
-    """Counts events of the last 60 seconds in a ring of one slot a second."""
-
-    __slots__ = ("_counts", "_seconds")
-
-    def __init__(self) -> None:
-        self._counts = [0] * _MINUTE
-        self._seconds = [-_MINUTE] * _MINUTE
-
-    def add(self, now: float) -> None:
-        """One event happened at `now` (seconds)."""
-        second = int(now)
-        slot = second % _MINUTE
-        if self._seconds[slot] != second:
-            self._seconds[slot] = second
-            self._counts[slot] = 0
-        self._counts[slot] += 1
-
-    def total(self, now: float) -> int:
-        """Events of the 60 seconds before `now`."""
-        oldest = int(now) - _MINUTE
-        return sum(n for second, n in zip(self._seconds, self._counts, strict=True) if second > oldest)
-
-
-@dataclass(slots=True)
-class _Stream:
-    """What is kept for one channel."""
-
-    epoch: str
-    offset: int = 0
-    publications: deque[tuple[float, Publication]] = field(default_factory=deque)
-    history_bytes: int = 0
-    history_ttl: float = 0.0
-    last: bytes | None = None
-    schema: bytes | None = None
-    key_offset: int = 0
-    """Offset of the last key frame: of the last publication that went out whole."""
-    key_time: float = 0.0
-    since_key: int = 0
-    """Publications after it."""
-    published_at: float | None = None
-    rate: MinuteRate = field(default_factory=MinuteRate)
-    touched: float = 0.0
-
-    @property
-    def holds_key(self) -> bool:
-        """Whether the history holds a key frame."""
-        return bool(self.publications) and self.publications[0][1].offset <= self.key_offset
-
-    def wants_key(self, options: ChannelOptions, now: float) -> bool:
-        """Whether it is time for the next one: by number, by age, or because the history is about to lose the last."""
-        if not options.has_history:
-            return self.since_key + 1 >= options.key_interval
-        # Several of them in a window, so that little is lost before the first.
-        interval = min(options.key_interval, max(1, options.history_size // 2))
-        return (
-            self.since_key + 1 >= interval
-            or now - self.key_time >= options.history_ttl / KEYS_IN_WINDOW
-            or not self.holds_key
-        )
-
-    def make_room(self, size: int, options: ChannelOptions, now: float, max_bytes: int) -> None:
-        """Drops the oldest publications until one more of `size` bytes fits."""
-        self.history_ttl = options.history_ttl
-        while self.publications and (
-            len(self.publications) >= options.history_size or self.history_bytes + size > max_bytes
-        ):
-            self._drop_oldest()
-        self.trim(now)
-
-    def keep(self, publication: Publication, now: float, max_bytes: int) -> None:
-        """Adds a publication that there is room for; one larger than all the room there can be is not kept."""
-        if len(publication.data) <= max_bytes:
-            self.publications.append((now, publication))
-            self.history_bytes += len(publication.data)
-
-    def mark(self, now: float, *, whole: bool) -> None:
-        """Notes in which form the newest publication goes out."""
-        self.since_key += 1
-        if whole:
-            self.key_offset, self.key_time, self.since_key = self.offset, now, 0
-
-    def trim(self, now: float) -> None:
-        """Drops publications past their time, and all of them when none is left to start reading at."""
-        while self.publications and self.publications[0][0] + self.history_ttl <= now:
-            self._drop_oldest()
-        if not self.holds_key:
-            self.publications.clear()
-            self.history_bytes = 0
-
-    def _drop_oldest(self) -> None:
-        _, publication = self.publications.popleft()
-        self.history_bytes -= len(publication.data)
+MAX_TOLD = 10_000
+"""Channels that nothing was published to yet and whose epoch is remembered."""
 
 
 class MemoryStore(Store):
@@ -143,82 +51,97 @@ class MemoryStore(Store):
         self._clock = clock
         self._lock = threading.Lock()
         # In the order of their last publication.
-        self._streams: OrderedDict[Channel, _Stream] = OrderedDict()
-        # Given to streams at their birth; replaced whenever one is forgotten, so that no epoch is ever lived twice.
-        self._epoch = new_epoch()
+        self._streams: OrderedDict[Channel, Stream] = OrderedDict()
+        # Epochs told of channels that have no stream yet, with the time of the last asking, in its order.
+        self._told: OrderedDict[Channel, tuple[str, float]] = OrderedDict()
+        self._presence = Presence()
+        self._leases = Leases()
+        self._nodes = Nodes()
 
-    async def append(
-        self,
-        channel: Channel,
-        data: bytes,
-        options: ChannelOptions,
-        *,
-        schema: bytes | None = None,
-        short: bytes | None = None,
-        info: bytes | None = None,
-    ) -> Publication:
+    # Publications
+
+    async def append_many(self, drafts: Sequence[Draft]) -> list[Publication]:
         now = self._clock()
         with self._lock:
-            stream = self._touch(channel, now)
-            stream.published_at = time.time()
-            if options.has_history:
-                stream.make_room(len(data), options, now, self._history_max_bytes)
-            same = schema is not None and schema == stream.schema
-            whole = short is None or not same or stream.wants_key(options, now)
-            sent = data if short is None or whole else short
-            stream.schema = schema
-            if options.keep_last:
-                stream.last = data
-            if not options.has_history:
-                stream.mark(now, whole=whole)
-                return Publication(sent, info=info)
-            stream.offset += 1
-            stream.mark(now, whole=whole)
-            publication = Publication(sent, stream.offset, stream.epoch, info)
-            stream.keep(publication, now, self._history_max_bytes)
-            return publication
+            return [self._append(draft, now) for draft in drafts]
 
-    def _touch(self, channel: Channel, now: float) -> _Stream:
+    def _append(self, draft: Draft, now: float) -> Publication:
+        options = draft.options
+        stream = self._streams.get(draft.channel)
+        if stream is not None and draft.key and options.has_history:
+            kept = stream.find(draft.key, now)
+            if kept is not None:
+                return kept
+        stream = self._touch(draft.channel, now)
+        stream.published_at = time.time()
+        if options.has_history:
+            stream.make_room(len(draft.data), options, now, self._history_max_bytes)
+        same = draft.schema is not None and draft.schema == stream.schema
+        whole = draft.short is None or not same or stream.wants_key(options, now)
+        sent = draft.data if draft.short is None or whole else draft.short
+        stream.schema = draft.schema
+        if options.keep_last:
+            stream.last = draft.data
+        if not options.has_history:
+            stream.mark(now, whole=whole)
+            return Publication(sent, info=draft.info)
+        stream.offset += 1
+        stream.mark(now, whole=whole)
+        publication = Publication(sent, stream.offset, stream.epoch, draft.info)
+        stream.keep(publication, draft.key, now, self._history_max_bytes)
+        return publication
+
+    def _touch(self, channel: Channel, now: float) -> Stream:
         stream = self._streams.get(channel)
         if stream is None:
-            stream = self._streams[channel] = _Stream(self._epoch)
+            epoch, _ = self._told.pop(channel, (None, 0.0))
+            stream = self._streams[channel] = Stream(epoch or new_epoch())
             while len(self._streams) > self._max_channels:
-                self._forget_oldest()
+                self._streams.popitem(last=False)
         else:
             self._streams.move_to_end(channel)
         stream.touched = now
         stream.rate.add(now)
         return stream
 
-    def _forget_oldest(self) -> None:
-        self._streams.popitem(last=False)
-        self._epoch = new_epoch()
+    def _position(self, channel: Channel) -> Position:
+        """The top; where there is no stream yet, the epoch it will have if it is asked for until then."""
+        stream = self._streams.get(channel)
+        if stream is not None:
+            return Position(stream.offset, stream.epoch)
+        epoch, _ = self._told.pop(channel, (None, 0.0))
+        epoch = epoch or new_epoch()
+        self._told[channel] = (epoch, self._clock())
+        if len(self._told) > MAX_TOLD:
+            self._told.popitem(last=False)
+        return Position(0, epoch)
 
     async def state(self, channel: Channel, options: ChannelOptions) -> ChannelState:
         with self._lock:
             stream = self._streams.get(channel)
-            epoch = stream.epoch if stream else self._epoch
-            position = Position(stream.offset if stream else 0, epoch) if options.has_history else Position()
+            position = self._position(channel) if options.has_history else Position()
             return ChannelState(position, stream.last if stream and options.keep_last else None)
+
+    async def positions(self, channels: Sequence[Channel]) -> list[Position]:
+        with self._lock:
+            return [self._position(channel) for channel in channels]
 
     async def history(
         self, channel: Channel, *, since: Position | None = None, limit: int = -1, reverse: bool = False
     ) -> tuple[list[Publication], Position]:
         now = self._clock()
         with self._lock:
+            top = self._position(channel)
             stream = self._streams.get(channel)
-            if stream is None:
-                return [], Position(0, self._epoch)
-            stream.trim(now)
-            top = Position(stream.offset, stream.epoch)
-            if since is not None and since.epoch and since.epoch != stream.epoch:
+            if stream is None or (since is not None and since.epoch and since.epoch != top.epoch):
                 return [], top
+            stream.trim(now)
             if reverse:
                 before = top.offset + 1 if since is None else since.offset
-                found = [publication for _, publication in reversed(stream.publications) if publication.offset < before]
+                found = [publication for publication in reversed(stream.publications) if publication.offset < before]
             else:
                 after = 0 if since is None else since.offset
-                found = [publication for _, publication in stream.publications if publication.offset > after]
+                found = [publication for publication in stream.publications if publication.offset > after]
             return found if limit < 0 else found[:limit], top
 
     async def active(self, channel: Channel | None = None) -> list[ActiveChannel]:
@@ -231,17 +154,81 @@ class MemoryStore(Store):
                 if (stream := self._streams.get(name)) is not None
             ]
 
+    # Presence
+
+    async def add_members(self, members: Sequence[tuple[Channel, Member]], ttl: float) -> None:
+        until = self._clock() + ttl
+        with self._lock:
+            for channel, member in members:
+                self._presence.add(channel, member, until)
+
+    async def remove_members(self, members: Sequence[tuple[Channel, str]]) -> list[bool]:
+        with self._lock:
+            return [self._presence.remove(channel, client) for channel, client in members]
+
+    async def members(self, channel: Channel) -> list[Member]:
+        with self._lock:
+            return self._presence.members(channel, self._clock())
+
+    async def presence_stats(self, channel: Channel) -> PresenceStats:
+        with self._lock:
+            return self._presence.stats(channel, self._clock())
+
+    async def expire_members(self, channels: Sequence[Channel]) -> list[tuple[Channel, Member]]:
+        now = self._clock()
+        with self._lock:
+            return [(channel, member) for channel in channels for member in self._presence.expire(channel, now)]
+
+    # Leases and nodes
+
+    async def acquire(self, name: str, owner: str, ttl: float) -> Lease | None:
+        with self._lock:
+            return self._leases.acquire(name, owner, self._clock(), ttl)
+
+    async def renew(self, lease: Lease, ttl: float) -> bool:
+        with self._lock:
+            return self._leases.renew(lease, self._clock(), ttl)
+
+    async def release(self, lease: Lease) -> None:
+        with self._lock:
+            self._leases.release(lease, self._clock())
+
+    async def touch_node(self, node: str, ttl: float) -> None:
+        with self._lock:
+            self._nodes.touch(node, self._clock() + ttl)
+
+    async def forget_node(self, node: str) -> None:
+        with self._lock:
+            self._nodes.forget(node)
+
+    async def nodes(self) -> list[str]:
+        with self._lock:
+            return self._nodes.alive(self._clock())
+
+    # The store itself
+
+    async def ping(self) -> None:
+        pass
+
     async def expire(self) -> None:
         now = self._clock()
         with self._lock:
             while self._streams:
-                oldest = next(iter(self._streams.values()))
+                channel, oldest = next(iter(self._streams.items()))
                 if oldest.touched + self._ttl > now:
                     break
-                self._forget_oldest()
+                del self._streams[channel]
             for stream in self._streams.values():
                 stream.trim(now)
+            while self._told:
+                channel, (_, asked) = next(iter(self._told.items()))
+                if asked + ASKED_TTL > now:
+                    break
+                del self._told[channel]
+            self._presence.forget(now)
+            self._leases.expire(now)
 
     async def close(self) -> None:
         with self._lock:
             self._streams.clear()
+            self._told.clear()

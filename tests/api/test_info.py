@@ -10,6 +10,7 @@ from rest_framework.authtoken.models import Token
 import live
 from live.handlers import ChannelHandler
 from live.handlers.registry import unregister
+from live.node.control import NodeReport, Survey
 
 from .conftest import client_with, push
 
@@ -52,7 +53,14 @@ def test_a_stream_tells_rate_schema_and_time(client, stream_id):
     assert when.endswith("Z")
     assert before <= dt.datetime.fromisoformat(when) <= dt.datetime.now(dt.UTC)
     assert [field["name"] for field in answer["data"].pop("schema")["fields"]] == ["labels", "time", "x"]
-    assert answer == {"channel": f"stream/{stream_id}/cpu", "minute_rate": 2, "subscribers": 0, "data": {}}
+    assert answer == {
+        "channel": f"stream/{stream_id}/cpu",
+        "minute_rate": 2,
+        "subscribers": 0,
+        "data": {},
+        "nodes": 1,
+        "missing": 0,
+    }
 
 
 def test_channels_without_frames_have_no_data(db, stream_id):
@@ -61,7 +69,7 @@ def test_channels_without_frames_have_no_data(db, stream_id):
     status, answer = info(client_with(), f"grafana/broadcast/{stream_id}")
 
     assert status == 200
-    assert set(answer) == {"channel", "minute_rate", "subscribers", "last_publication"}
+    assert set(answer) == {"channel", "minute_rate", "subscribers", "last_publication", "nodes", "missing"}
     assert answer["last_publication"]
 
 
@@ -73,6 +81,8 @@ def test_a_channel_nobody_published_to_is_silent(db, stream_id):
             "minute_rate": 0,
             "subscribers": 0,
             "last_publication": None,
+            "nodes": 1,
+            "missing": 0,
         },
     )
 
@@ -103,6 +113,18 @@ def test_what_is_no_channel_or_not_theirs_is_refused(db, channel):
     status, message = REFUSED[channel]
 
     assert info(client_with(), channel) == (status, {"message": message})
+
+
+def test_the_subscribers_of_all_nodes_are_counted_and_those_that_did_not_answer_said(db, stream_id, monkeypatch):
+    async def survey(channel):
+        assert channel.namespace == stream_id
+        return Survey([NodeReport("a", 9, 1, 9, subscribers=2), NodeReport("b", 9, 1, 9, subscribers=3)], ["c"])
+
+    monkeypatch.setattr("live.api.channels.survey", survey)
+    status, answer = info(client_with(), f"stream/{stream_id}/cpu")
+
+    assert status == 200
+    assert (answer["subscribers"], answer["nodes"], answer["missing"]) == (5, 2, 1)
 
 
 def test_the_handler_decides(client, user):

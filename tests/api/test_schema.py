@@ -50,7 +50,7 @@ def operations(document):
 def test_every_view_is_described(document):
     described = {operation["operationId"] for operation in operations(document).values()}
 
-    assert {"live_push", "live_list", "live_info", "live_publish"} <= described
+    assert {"live_push", "live_list", "live_info", "live_nodes", "live_publish"} <= described
     assert len(document["paths"]) == len(urls.urlpatterns)
     assert all(operation["summary"] and operation["tags"] == ["live"] for operation in operations(document).values())
 
@@ -62,7 +62,7 @@ def test_who_may_is_said(document):
     assert schemes["liveBearer"]["scheme"] == "bearer"
     assert schemes["liveSession"]["name"] == "sessionid"
     assert "X-Csrftoken" in schemes["liveSession"]["description"]
-    for operation_id in ("live_push", "live_list", "live_info", "live_publish"):
+    for operation_id in ("live_push", "live_list", "live_info", "live_nodes", "live_publish"):
         (found,) = (each for each in operations(document).values() if each["operationId"] == operation_id)
         assert found["security"] == TOKENS + SESSION
 
@@ -70,6 +70,7 @@ def test_who_may_is_said(document):
 ANSWERS = {
     ("/api/live/list", "get"): {"200", "401", "503"},
     ("/api/live/info/{channel}", "get"): {"200", "400", "401", "403", "404", "503"},
+    ("/api/live/nodes", "get"): {"200", "401", "403", "503"},
     ("/api/live/publish", "post"): {"200", "400", "401", "403", "404", "411", "413", "415", "503"},
 }
 

@@ -57,7 +57,7 @@ async def push(stream_id, body):
 async def test_a_subscriber_sees_all_of_good_pushes_and_nothing_of_bad_ones(node, stream_id):
     channel = Channel("stream", stream_id, "cpu")
     watcher = Watcher()
-    subscription, state = await node.subscribe(channel, watcher, find_handler(channel).options)
+    subscription, state, _ = await node.subscribe(channel, watcher, find_handler(channel).options)
     node.release(subscription, state.position)
 
     assert await push(stream_id, b"cpu x=1 0") == 200

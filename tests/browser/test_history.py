@@ -178,4 +178,40 @@ def test_what_was_missed_while_away_is_there_afterwards(site, open_page, make_da
     expect_points(chart, range(start, start + 60), "a 3.00")
     push_seconds(site, stream, [start + 60], lambda second: ["m a=4"])
     expect_points(chart, range(start, start + 61), "a 4.00")
-    assert [command.get("since", {}).get("offset") for command in history_commands(sent)] == [None, 15]
+    # It came with the subscription: the history was asked for once.
+    assert [command.get("since") for command in history_commands(sent)] == [None]
+
+
+def test_each_listener_gets_what_was_missed_once_and_as_past(site, open_page, stream, problems):
+    problems.allow("WebSocket connection to", "ERR_INTERNET_DISCONNECTED", "Failed to load resource")
+    channel = f"stream/{stream}/m"
+    page = open_page("/explore")
+    for name, history in (("all", True), ("live", False)):
+        page.evaluate(
+            """async ([channel, name, history]) => {
+              const { subscribe } = await import('/static/live/live.js');
+              const seen = ((window.seen ??= {})[name] = []);
+              subscribe(channel, {
+                history,
+                onData: ({ data }, { past }) => seen.push((past ? 'past ' : '') + data.values.at(-1)[0]),
+                onState: (state) => (window.state = state),
+              });
+            }""",
+            [channel, name, history],
+        )
+    page.wait_for_function("() => window.state === 'subscribed'")
+    site.push(stream, "m a=1")
+    both = "(count) => seen.all.length === count && seen.live.length === count"
+    page.wait_for_function(both, arg=1)
+    for turn in range(2):
+        page.context.set_offline(True)
+        expect(page.locator("#connection")).to_have_attribute("data-state", "lost")
+        for value in (2, 3):
+            site.push(stream, f"m a={3 * turn + value}")
+        page.context.set_offline(False)
+        wait_live(page)
+        page.wait_for_function(both, arg=3 * turn + 3)
+        site.push(stream, f"m a={3 * turn + 4}")
+        page.wait_for_function(both, arg=3 * turn + 4)
+    everything = ["1", "past 2", "past 3", "4", "past 5", "past 6", "7"]
+    assert page.evaluate("seen") == {"all": everything, "live": everything}

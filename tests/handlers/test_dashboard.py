@@ -1,6 +1,5 @@
 """Dashboard changes: from a save to an event, whoever saves and however; and who may watch."""
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 import live
+from live.exceptions import EngineUnavailable
 from live.handlers import find_handler
 from live.handlers.dashboard import _watched, unwatch_dashboards
 from live.node import runtime, serve
@@ -35,7 +35,7 @@ async def watch():
 
     async def start(uid="abc"):
         recorder = Recorder()
-        subscription, state = await node.subscribe(channel(uid), recorder, find_handler(channel(uid)).options)
+        subscription, state, _ = await node.subscribe(channel(uid), recorder, find_handler(channel(uid)).options)
         node.release(subscription, state.position)
         return recorder
 
@@ -133,20 +133,13 @@ def test_fixtures_are_not_announced(caplog):
     assert "no event" not in caplog.text
 
 
-class DownLayer:
-    async def new_channel(self):
-        return "specific.down!x"
-
-    async def receive(self, channel):
-        await asyncio.Event().wait()
-
-    async def group_send(self, group, message):
-        raise ConnectionRefusedError("redis is down")
+async def down(*args, **kwargs):
+    raise EngineUnavailable("redis is down")
 
 
-async def test_a_layer_that_is_down_never_breaks_a_save(settings, caplog):
+async def test_an_engine_that_is_down_never_breaks_a_save(caplog, monkeypatch):
     node = await serve()
-    node.relay._layer, node.relay._slots = DownLayer(), None
+    monkeypatch.setattr(node.relay, "send", down)
     try:
         await sync_to_async(save)()
         dashboard_changed.send(sender=None, uid="abc", action="saved")

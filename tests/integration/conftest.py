@@ -1,9 +1,12 @@
 """Sites that the integration tests share."""
 
+import contextlib
 import gc
 
 import pytest
 
+from tests.integration.handlers import ROOMS
+from tests.redis_server import RedisServer
 from tests.site import Site
 
 
@@ -36,6 +39,20 @@ def make_site(tmp_path_factory):
 def site(make_site):
     """The demo as it is."""
     return make_site()
+
+
+@pytest.fixture(scope="session", params=["memory", "redis"])
+def room_site(request, tmp_path_factory):
+    """A site with rooms that keep the last ten things said and know who is there, over each store."""
+    with contextlib.ExitStack() as stack:
+        site = Site(tmp_path_factory.mktemp("rooms"), HANDLERS=ROOMS)
+        if request.param == "redis":
+            site.env["LIVE_REDIS_URL"] = stack.enter_context(RedisServer(tmp_path_factory.mktemp("redis"))).url
+        site.prepare()
+        stack.callback(site.stop)
+        site.start()
+        yield site
+    assert "Traceback" not in site.log, site.log
 
 
 @pytest.fixture(scope="session")

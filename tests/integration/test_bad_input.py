@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 import websockets
@@ -41,7 +41,9 @@ def error_of(code, text):
 
 def closes_with(code, reason=None):
     async def play(peer, message):
-        await (peer.send(message) if isinstance(message, dict) else peer.ws.send(message))
+        # The server may close before it has read all of a large one.
+        with suppress(websockets.ConnectionClosed):
+            await (peer.send(message) if isinstance(message, dict) else peer.ws.send(message))
         close_code, push = await peer.closed()
         assert close_code == code
         assert (push or {}).get("reason") == reason
@@ -105,7 +107,55 @@ SOCKET_CASES = {
     "publish to a stream": (error_of(403, "Forbidden"), {"publish": {"channel": "stream/a/b", "data": 1}}),
     "publish without data": (error_of(107, "without data"), {"publish": {"channel": "stream/a/b"}}),
     "publish without login": (error_of(403, "Forbidden"), {"publish": {"channel": "grafana/broadcast/x", "data": 1}}),
-    "not built yet: presence": (error_of(108, "not available"), {"presence": {"channel": "stream/a/b"}}),
+    "presence where it is not offered": (error_of(108, "not available"), {"presence": {"channel": "stream/a/b"}}),
+    "presence_stats where it is not offered": (
+        error_of(108, "not available"),
+        {"presence_stats": {"channel": "grafana/dashboard/uid/nobody"}},
+    ),
+    "presence of an unknown scope": (error_of(102, "unknown channel"), {"presence": {"channel": "nobody/home/x"}}),
+    "presence_stats of an unknown scope": (
+        error_of(102, "unknown channel"),
+        {"presence_stats": {"channel": "nobody/home/x"}},
+    ),
+    "presence of no channel": (error_of(400, "name is empty"), {"presence": {}}),
+    "presence of a bad path": (error_of(400, "path holds '%'"), {"presence_stats": {"channel": "stream/a/%"}}),
+    "presence of a wrong type": (
+        closes_with(3501, "presence: channel must be a text"),
+        '{"id":5,"presence":{"channel":["stream/a/b"]}}',
+    ),
+    **{
+        f"subscribe with {field} {value}": (
+            closes_with(3501, f"subscribe: {field} must {rule}"),
+            f'{{"id":5,"subscribe":{{"channel":"stream/a/b","{field}":{value}}}}}',
+        )
+        for field, value, rule in (
+            ("recover", '"yes"', "be true or false"),
+            ("recover", "1", "be true or false"),
+            ("offset", "-1", "not be negative"),
+            ("offset", '"7"', "be a number"),
+            ("offset", "1.5", "be a number"),
+            ("offset", "1e30", "be a number"),
+            ("offset", "18446744073709551616", "be a number"),
+            ("epoch", "5", "be a text"),
+            ("flag", '"2"', "be a number"),
+            ("flag", "true", "be a number"),
+            ("positioned", "0", "be true or false"),
+            ("recoverable", "{}", "be true or false"),
+            ("join_leave", "[]", "be true or false"),
+        )
+    },
+    "the largest offset": (
+        error_of(112, "unrecoverable position"),
+        {"subscribe": {"channel": "stream/a/b", "recover": True, "offset": 2**64 - 1, "flag": 2}},
+    ),
+    "recovery of another life": (
+        error_of(112, "unrecoverable position"),
+        {"subscribe": {"channel": "stream/a/b", "recover": True, "offset": 1, "epoch": "_" * 60_000, "flag": 2}},
+    ),
+    "recovery where there is no history": (
+        error_of(112, "unrecoverable position"),
+        {"subscribe": {"channel": "grafana/broadcast/x", "recover": True, "flag": 2}},
+    ),
     "history where there is none": (error_of(108, "not available"), {"history": {"channel": "grafana/broadcast/x"}}),
     "history of a wrong type": (
         closes_with(3501, "history: limit must be a number"),

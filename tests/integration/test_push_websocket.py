@@ -191,7 +191,7 @@ async def test_a_sender_that_never_answers_pings_is_not_cut_off(tmp_path):
             busy.send(b"m x=2 2")
             quiet.send(b"m x=3 3")
             async with site.connect() as peer:
-                reply = await peer.subscribe("stream/ws-silent/m", recover=True)
+                reply = await peer.subscribe("stream/ws-silent/m")
                 values = [reply["subscribe"]["data"]["data"]["values"][2][0]]
                 while values[-1] != 3:
                     values.append((await peer.publication())["data"]["data"]["values"][2][0])

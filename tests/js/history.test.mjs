@@ -30,13 +30,13 @@ class Channel {
     });
   }
 
-  // Publishes the next numbers; a full frame where `key(n)` says so.
-  publish(count, { live = false, key = (n) => n === 1 } = {}) {
+  // Publishes the next numbers, to the listener as well when `live` or `recovered`; a full frame where `key(n)` says so.
+  publish(count, { live = false, recovered = false, key = (n) => n === 1 } = {}) {
     for (let step = 0; step < count; step += 1) {
       this.top += 1;
       const data = key(this.top) ? full(this.top) : short(this.top);
       this.kept.push({ data, offset: this.top });
-      if (live) this.feed.receive(data, this.top);
+      if (live || recovered) this.feed.receive(data, this.top, recovered);
     }
   }
 
@@ -137,6 +137,70 @@ test("after an interruption only what was missed is asked for, and no initial da
     { offset: 3, epoch: "e1" },
     { offset: 6, epoch: "e1" },
   ]);
+});
+
+test("a subscription that recovered is not asked for what it brings by itself", async () => {
+  const channel = new Channel();
+  channel.publish(2);
+  await channel.feed.start(known(2), { offset: 2, epoch: "e1" });
+  channel.publish(1, { live: true });
+  channel.feed.stop();
+  const recovered = channel.feed.start(undefined, { offset: 3, epoch: "e1" });
+  channel.publish(2, { recovered: true }); // what was missed, told before anything else can happen
+  await recovered;
+  channel.publish(1, { live: true });
+  channel.feed.stop();
+  await channel.feed.start(undefined, { offset: 6, epoch: "e1" }); // nothing was missed
+  channel.publish(1, { live: true });
+  assert.deepEqual(channel.seen, [...past(1, 2), ...live(3), ...past(4, 5), ...live(6, 7)]);
+  assert.deepEqual(channel.asked, [undefined]);
+});
+
+test("a listener that had not caught up before a recovery reads the rest, none twice", async () => {
+  const channel = new Channel({ pageSize: 2 });
+  channel.publish(5);
+  let answer;
+  channel.afterAnswer = () => channel.asked.length === 2 && new Promise((resolve) => (answer = resolve));
+  const first = channel.feed.start(known(5), { offset: 5, epoch: "e1" });
+  while (!answer) await new Promise(setImmediate);
+  channel.feed.stop(); // 1 and 2 are told, 3 and 4 are on their way
+  answer();
+  await first;
+  channel.afterAnswer = null;
+  const second = channel.feed.start(undefined, { offset: 5, epoch: "e1" });
+  channel.publish(2, { recovered: true });
+  await second;
+  assert.deepEqual(
+    channel.seen.map((text) => text.replace("past ", "")),
+    live(1, 2, 3, 4, 5, 6, 7),
+  );
+});
+
+test("a subscription that could not recover is read from the history, also at the same offset", async () => {
+  const channel = new Channel();
+  channel.publish(3);
+  await channel.feed.start(known(3), { offset: 3, epoch: "e1" });
+  channel.feed.stop();
+  Object.assign(channel, { epoch: "e2", top: 0, kept: [] });
+  channel.publish(3);
+  await channel.feed.start(known(3), { offset: 3, epoch: "e2" });
+  assert.deepEqual(channel.seen, past(1, 2, 3, 1, 2, 3));
+
+  channel.feed.stop();
+  channel.publish(2);
+  await channel.feed.start(known(5), { offset: 5, epoch: "e2" });
+  assert.deepEqual(channel.seen.slice(6), past(4, 5));
+});
+
+test("initial data is told once where the history had nothing", async () => {
+  const channel = new Channel();
+  await channel.feed.start(undefined, { offset: 0, epoch: "e1" });
+  channel.feed.stop();
+  await channel.feed.start(known(9), { offset: 0, epoch: "e1" });
+  channel.feed.stop();
+  await channel.feed.start(known(9), { offset: 0, epoch: "e1" });
+  assert.deepEqual(channel.seen, ["initial 9"]);
+  assert.deepEqual(channel.asked, [undefined]);
 });
 
 test("an interruption longer than the history: it goes on at a full frame", async () => {

@@ -142,6 +142,18 @@ async def test_a_reply_that_is_ahead_of_the_relay_gets_nothing_twice():
     assert old.offsets == [4, 5, 6]
 
 
+async def test_joins_and_leaves_reach_a_subscriber_whose_reply_is_ahead_too():
+    hub, _ = make_hub()
+    await subscribe(hub, 3)
+    ahead, _ = await subscribe(hub, 5)
+    hub.member_changed(A, b"{}", joined=True)
+    hub.deliver(A, pub(4))
+    hub.deliver(A, pub(5))
+    hub.deliver(A, pub(6))
+    assert "join" in ahead.messages.pop(0)["push"]
+    assert ahead.offsets == [6]
+
+
 async def test_what_comes_before_the_first_position_goes_through_the_rules():
     hub, gaps = make_hub()
     recorder = Recorder()

@@ -7,9 +7,11 @@ from channels.layers import InMemoryChannelLayer
 
 from live.channel import Channel
 from live.exceptions import EngineUnavailable, PublicationTooLarge
+from live.node import gaps as gaps_module
 from live.node import node as node_module
 from live.node.node import NodeStats
-from live.store import ChannelOptions, MemoryStore
+from live.signals import relay_connected, relay_disconnected
+from live.store import ChannelOptions, Draft, MemoryStore, Position
 from tests.peers import Recorder, until
 
 A = Channel("stream", "test", "a")
@@ -20,7 +22,7 @@ NOTHING = NodeStats(clients=0, channels=0, joined=0, tasks=0)
 
 async def subscribe(node, options=HISTORY):
     recorder = Recorder()
-    subscription, state = await node.subscribe(A, recorder, options)
+    subscription, state, _ = await node.subscribe(A, recorder, options)
     node.release(subscription, state.position)
     return recorder, subscription
 
@@ -69,7 +71,7 @@ async def test_subscribing_in_the_middle_of_publications_misses_none(node):
     for count in (20, 50, 90):
         await first.wait(count)
         recorder = Recorder()
-        subscription, state = await node.subscribe(A, recorder, HISTORY)
+        subscription, state, _ = await node.subscribe(A, recorder, HISTORY)
         # The handler takes its time; publications go on meanwhile.
         await first.wait(count + 10)
         node.release(subscription, state.position)
@@ -137,16 +139,16 @@ async def test_a_subscribe_that_fails_leaves_nothing(node):
     assert node.stats() == NOTHING
 
 
-async def test_a_layer_that_fails_does_not_hold_up_a_client_that_leaves(node, caplog):
+async def test_a_layer_that_fails_does_not_hold_up_a_client_that_leaves(node, caplog, monkeypatch):
     caplog.set_level("INFO")
     _, subscription = await subscribe(node)
 
-    async def fail(group, channel):
-        raise OSError("down")
+    async def fail(channel, *, unless):
+        raise EngineUnavailable("down")
 
-    node.relay._layer.group_discard = fail
+    monkeypatch.setattr(node.relay, "leave", fail)
     await node.unsubscribe(subscription)
-    assert node.stats() == NOTHING
+    assert len(node.hub) == 0
     assert "could not leave stream/test/a" in caplog.text
 
 
@@ -226,3 +228,164 @@ async def test_active_channels_are_those_published_to_or_subscribed_to(node):
         ("stream/test/a", 0),
         ("stream/test/b", 1),
     ]
+
+
+async def recovered(node, since, options=HISTORY):
+    """What a client that comes back with that position is told."""
+    recorder = Recorder()
+    subscription, state, recovery = await node.subscribe(A, recorder, options, since=since)
+    node.release(subscription, state.position)
+    return recorder, state, recovery
+
+
+async def test_a_client_that_comes_back_gets_what_it_missed_and_then_what_is_new(node):
+    await publish(node, 1, 2, 3)
+    first = (await node.store.state(A, HISTORY)).position
+    await publish(node, 4, 5)
+    recorder, state, recovery = await recovered(node, first)
+    assert [publication.data for publication in recovery.publications] == [b"4", b"5"]
+    assert (recovery.recovered, state.position.offset) == (True, 5)
+    await publish(node, 6)
+    await recorder.wait(1)
+    assert recorder.offsets == [6]
+
+
+async def test_recovering_in_the_middle_of_publications_gets_each_once(node):
+    await publish(node, 0)
+    since = (await node.store.state(A, HISTORY)).position
+    other, _ = await subscribe(node)
+
+    async def feed():
+        for value in range(1, 90):
+            await publish(node, value)
+            await asyncio.sleep(0)
+
+    feeding = asyncio.create_task(feed())
+    await other.wait(20)
+    recorder, _, recovery = await recovered(node, since)
+    await feeding
+    told = [publication.offset for publication in recovery.publications]
+    assert told + recorder.offsets == list(range(2, 91))
+
+
+async def test_a_position_of_another_life_is_not_recovered(node):
+    await publish(node, 1, 2)
+    recorder, state, recovery = await recovered(node, Position(1, "otherlif"))
+    assert not recovery.recovered
+    assert state.position.offset == 2
+    await publish(node, 3)
+    await recorder.wait(1)
+
+
+async def test_without_history_nothing_is_recovered(node):
+    _, _, recovery = await recovered(node, Position(1, ""), options=PLAIN)
+    assert recovery is None
+
+
+async def test_what_the_relay_lost_is_found_when_positions_are_compared(node):
+    recorder, _ = await subscribe(node)
+    await publish(node, 1)
+    await node.store.append(A, b"2", HISTORY)
+    node.relay_returned()
+    await recorder.wait(2)
+    assert recorder.data == [1, 2]
+
+
+async def test_a_store_that_lost_publications_is_told_to_the_subscribers(node):
+    recorder, _ = await subscribe(node)
+    await publish(node, 1, 2)
+    node.store._streams.clear()
+    await node.gaps.check()
+    assert recorder.ended == [A]
+
+
+async def test_comparing_positions_waits_for_the_store(node, monkeypatch):
+    monkeypatch.setattr(gaps_module, "RETRY", 0.001)
+    recorder, _ = await subscribe(node)
+    await publish(node, 1)
+    await node.store.append(A, b"2", HISTORY)
+    positions, asked = node.store.positions, 0
+
+    async def fail_twice(channels):
+        nonlocal asked
+        asked += 1
+        if asked < 3:
+            raise EngineUnavailable
+        return await positions(channels)
+
+    monkeypatch.setattr(node.store, "positions", fail_twice)
+    node.relay_returned()
+    await recorder.wait(2)
+    assert asked == 3
+
+
+async def test_a_gap_that_cannot_be_read_now_is_filled_later(node, monkeypatch):
+    monkeypatch.setattr(gaps_module, "RETRY", 0.001)
+    recorder, _ = await subscribe(node)
+    await node.store.append(A, b"1", HISTORY)
+    history, asked = node.store.history, 0
+
+    async def fail_once(channel, **kwargs):
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise EngineUnavailable
+        return await history(channel, **kwargs)
+
+    monkeypatch.setattr(node.store, "history", fail_once)
+    await publish(node, 2)
+    await recorder.wait(2)
+    assert recorder.data == [1, 2]
+
+
+async def test_signals_tell_when_the_other_nodes_are_lost_and_found(node):
+    seen = []
+
+    def lost(sender, node, **kwargs):
+        seen.append(("lost", node))
+
+    async def found(sender, node, **kwargs):
+        seen.append(("found", node))
+
+    def broken(sender, **kwargs):
+        raise RuntimeError("mine")
+
+    relay_disconnected.connect(lost)
+    relay_connected.connect(found)
+    relay_connected.connect(broken)
+    try:
+        node.relay_lost()
+        node.relay_returned()
+        await until(lambda: not node.stats().tasks)
+    finally:
+        relay_disconnected.disconnect(lost)
+        relay_connected.disconnect(found)
+        relay_connected.disconnect(broken)
+    assert seen == [("lost", node.id), ("found", node.id)]
+
+
+async def test_a_node_is_ready_when_layer_and_store_are_and_it_does_not_drain(node, monkeypatch):
+    assert await node.unready() == []
+
+    async def down():
+        raise EngineUnavailable("down")
+
+    monkeypatch.setattr(node.store, "ping", down)
+    await node.drain(0)
+    await node.relay.stop()
+    reasons = " ".join(await node.unready())
+    for word in ("draining", "layer", "store"):
+        assert word in reasons
+
+
+async def test_many_publications_go_in_order_and_all_or_none_when_one_is_too_large(make_node):
+    node = await make_node(max_publication_size=1024)
+    recorder, _ = await subscribe(node)
+    drafts = [Draft(A, b"%d" % value, HISTORY) for value in range(130)]
+    taken = await node.publish_many(drafts)
+    assert [publication.offset for publication in taken] == list(range(1, 131))
+    await recorder.wait(130)
+    assert recorder.data == list(range(130))
+    with pytest.raises(PublicationTooLarge):
+        await node.publish_many([drafts[0], Draft(A, b"x" * 2000, HISTORY)])
+    assert (await node.store.state(A, HISTORY)).position.offset == 130

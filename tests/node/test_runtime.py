@@ -44,7 +44,7 @@ async def serving():
 
 async def watch(node, handler, channel):
     recorder = Recorder()
-    subscription, state = await node.subscribe(channel, recorder, handler.options)
+    subscription, state, _ = await node.subscribe(channel, recorder, handler.options)
     node.release(subscription, state.position)
     return recorder
 

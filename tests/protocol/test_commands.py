@@ -14,12 +14,15 @@ from live.protocol import (
     Malformed,
     Method,
     Pong,
+    Presence,
+    PresenceStats,
     Publish,
     Subscribe,
     Unavailable,
     Unsubscribe,
     decode,
 )
+from live.protocol.commands import _FIELD_TYPES
 
 
 def one(text):
@@ -29,7 +32,7 @@ def one(text):
 
 def test_several_commands_come_in_one_message_in_their_order():
     text = '{"connect":{"name":"js"},"id":1}\n{"subscribe":{"channel":"a/b/c","flag":1},"id":2}\n{}\n'
-    assert list(decode(text)) == [Connect(1, name="js"), Subscribe(2, "a/b/c"), Pong()]
+    assert list(decode(text)) == [Connect(1, name="js"), Subscribe(2, "a/b/c", flag=1), Pong()]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +44,23 @@ def test_several_commands_come_in_one_message_in_their_order():
         ('{"id":3,"publish":{"channel":"a/b/c"}}', Publish(3, "a/b/c")),
         ('{"id":3,"subscribe":{"channel":"a/b/c","data":[1],"type":4}}', Subscribe(3, "a/b/c", [1], 4)),
         ('{"id":3,"subscribe":{"channel":null}}', Subscribe(3, "")),
-        ('{"id":3,"presence":{"channel":"a/b/c"}}', Unavailable(3, Method.PRESENCE)),
+        (
+            '{"id":3,"subscribe":{"channel":"a/b/c","recover":true,"offset":7,"epoch":"e"}}',
+            Subscribe(3, "a/b/c", recover=True, offset=7, epoch="e"),
+        ),
+        # A client leaves out what is zero, and wishes for what the handler decides about.
+        ('{"id":3,"subscribe":{"channel":"a/b/c","recover":true}}', Subscribe(3, "a/b/c", recover=True)),
+        (
+            '{"id":3,"subscribe":{"channel":"a/b/c","positioned":true,"recoverable":true,"join_leave":true}}',
+            Subscribe(3, "a/b/c", positioned=True, recoverable=True, join_leave=True),
+        ),
+        (
+            '{"id":3,"subscribe":{"channel":"a/b/c","offset":18446744073709551615}}',
+            Subscribe(3, "a/b/c", offset=2**64 - 1),
+        ),
+        ('{"id":3,"presence":{"channel":"a/b/c"}}', Presence(3, "a/b/c")),
+        ('{"id":3,"presence_stats":{"channel":"a/b/c"}}', PresenceStats(3, "a/b/c")),
+        ('{"id":3,"presence_stats":{}}', PresenceStats(3, "")),
         ('{"id":3,"history":{"channel":"a/b/c"}}', History(3, "a/b/c")),
         (
             '{"id":3,"history":{"channel":"a/b/c","limit":-1,"since":{"offset":5,"epoch":"e"},"reverse":true}}',
@@ -84,6 +103,18 @@ def test_commands(text, command):
         ('{"id":1,"subscribe":{"channel":["a"]}}', "subscribe: channel must be a text"),
         ('{"id":1,"subscribe":{"channel":"a","type":"x"}}', "subscribe: type must be a number"),
         ('{"id":1,"subscribe":{"channel":"a","type":true}}', "subscribe: type must be a number"),
+        ('{"id":1,"subscribe":{"channel":"a","recover":1}}', "subscribe: recover must be true or false"),
+        ('{"id":1,"subscribe":{"channel":"a","offset":"7"}}', "subscribe: offset must be a number"),
+        ('{"id":1,"subscribe":{"channel":"a","offset":7.0}}', "subscribe: offset must be a number"),
+        ('{"id":1,"subscribe":{"channel":"a","offset":18446744073709551616}}', "subscribe: offset must be a number"),
+        ('{"id":1,"subscribe":{"channel":"a","offset":-1}}', "subscribe: offset must not be negative"),
+        ('{"id":1,"subscribe":{"channel":"a","epoch":5}}', "subscribe: epoch must be a text"),
+        ('{"id":1,"subscribe":{"channel":"a","flag":true}}', "subscribe: flag must be a number"),
+        ('{"id":1,"subscribe":{"channel":"a","positioned":"yes"}}', "subscribe: positioned must be true or false"),
+        ('{"id":1,"subscribe":{"channel":"a","recoverable":[]}}', "subscribe: recoverable must be true or false"),
+        ('{"id":1,"subscribe":{"channel":"a","join_leave":0}}', "subscribe: join_leave must be true or false"),
+        ('{"id":1,"presence":{"channel":{}}}', "presence: channel must be a text"),
+        ('{"id":1,"presence_stats":{"channel":1}}', "presence_stats: channel must be a text"),
         ('{"id":1,"history":{"since":5}}', "history: since must be an object"),
         ('{"id":1,"history":{"since":{"offset":-1}}}', "history: offset must not be negative"),
         ('{"id":1,"history":{"reverse":1}}', "history: reverse must be true or false"),
@@ -95,6 +126,11 @@ def test_violations_are_named(text, reason):
     assert isinstance(command, Malformed)
     assert reason in command.reason
     assert command.code is DisconnectCode.BAD_REQUEST
+
+
+@pytest.mark.parametrize(("flag", "rejects"), [(0, False), (1, False), (2, True), (3, True), (4, False)])
+def test_the_second_bit_of_the_flag_asks_for_an_error_in_place_of_an_unrecovered_success(flag, rejects):
+    assert Subscribe(1, "a/b/c", flag=flag).rejects_unrecovered is rejects
 
 
 def test_binary_belongs_to_another_protocol():
@@ -114,7 +150,7 @@ json_values = st.recursive(
 )
 hostile = st.dictionaries(
     st.sampled_from(["id", "channel", "data", "type", *Method]),
-    json_values | st.dictionaries(st.sampled_from(["channel", "data", "type", "name", "token"]), json_values),
+    json_values | st.dictionaries(st.sampled_from([*_FIELD_TYPES, "data"]), json_values),
     max_size=5,
 )
 

@@ -9,9 +9,17 @@ from django.utils.translation import gettext_lazy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from live.exceptions import BadData, DisconnectCode, EngineUnavailable, Forbidden, LiveError, UnsubscribeCode
+from live.exceptions import (
+    BadData,
+    DisconnectCode,
+    EngineUnavailable,
+    Forbidden,
+    LiveError,
+    UnrecoverablePosition,
+    UnsubscribeCode,
+)
 from live.protocol import dump_json, load_json, replies
-from live.store import Publication
+from live.store import Member, Publication
 
 
 def test_connect_tells_pings_only_where_there_are_some():
@@ -27,6 +35,47 @@ def test_subscribe_leaves_zero_values_out_and_embeds_data_raw():
     assert replies.subscribe_reply(2, result) == b'{"id":2,"subscribe":{"epoch":"abc","offset":7,"data":{"a":[1]}}}'
 
 
+def test_subscribe_tells_the_position_and_what_became_of_a_recovery():
+    def told(**fields):
+        return json.loads(replies.subscribe_reply(2, replies.SubscribeResult(**fields)))["subscribe"]
+
+    kept = {"positioned": True, "recoverable": True, "epoch": "e"}
+    assert told(**kept) == kept
+    assert told(**kept, offset=7, was_recovering=True) == {**kept, "offset": 7, "was_recovering": True}
+    found = [Publication(b"1", 8, "e"), Publication(b'{"a":2}', 9, "e", b'{"user":"1"}')]
+    assert told(**kept, offset=7, was_recovering=True, recovered=True, publications=found) == {
+        **kept,
+        "offset": 7,
+        "was_recovering": True,
+        "recovered": True,
+        "publications": [{"data": 1, "offset": 8}, {"data": {"a": 2}, "info": {"user": "1"}, "offset": 9}],
+    }
+    # Nothing was missed: no list at all, and no offset where nothing was ever published.
+    assert told(**kept, was_recovering=True, recovered=True) == {**kept, "was_recovering": True, "recovered": True}
+
+
+def test_presence_has_its_fields_also_when_nobody_is_there():
+    assert json.loads(replies.presence_reply(5, [])) == {"id": 5, "presence": {"presence": {}}}
+    members = [Member(name, "7", replies.client_info("7", name)) for name in ("c1", "c2")]
+    assert json.loads(replies.presence_reply(5, members))["presence"]["presence"] == {
+        "c1": {"user": "7", "client": "c1"},
+        "c2": {"user": "7", "client": "c2"},
+    }
+    assert json.loads(replies.presence_stats_reply(6, clients=0, users=0)) == {
+        "id": 6,
+        "presence_stats": {"num_clients": 0, "num_users": 0},
+    }
+    assert json.loads(replies.presence_stats_reply(6, clients=3, users=2))["presence_stats"]["num_clients"] == 3
+
+
+def test_who_comes_and_goes_is_told_with_both_ids():
+    info = {"user": "7", "client": "c"}
+    raw = replies.client_info("7", "c")
+    join, leave = (json.loads(replies.member_push("a/b/c", raw, joined=joined)) for joined in (True, False))
+    assert join == {"push": {"channel": "a/b/c", "join": {"info": info}}}
+    assert leave == {"push": {"channel": "a/b/c", "leave": {"info": info}}}
+
+
 def test_empty_results_are_still_there():
     assert replies.empty_reply(4, "unsubscribe") == b'{"id":4,"unsubscribe":{}}'
 
@@ -37,6 +86,8 @@ def test_errors_say_temporary_only_when_they_are():
     assert error["code"] == 100
     assert error["temporary"] is True
     assert LiveError("own text").message == "own text"
+    error = json.loads(replies.error_reply(3, UnrecoverablePosition()))["error"]
+    assert error == {"code": 112, "message": "unrecoverable position"}
 
 
 def test_publications_carry_offset_and_tell_the_epoch_with_the_first():
@@ -96,4 +147,5 @@ def test_every_disconnect_has_a_reason_that_fits_a_close_frame(code):
 def test_clients_come_back_after_limits_and_not_after_violations():
     again = {code for code in DisconnectCode if code.reconnect}
     assert {DisconnectCode.CONNECTION_LIMIT, DisconnectCode.CONNECT_TIMEOUT, DisconnectCode.SLOW} <= again
+    assert {DisconnectCode.SHUTDOWN, DisconnectCode.FORCE_RECONNECT, DisconnectCode.INSUFFICIENT_STATE} <= again
     assert not again & {DisconnectCode.BAD_REQUEST, DisconnectCode.NOT_AVAILABLE, DisconnectCode.MESSAGE_TOO_BIG}

@@ -1,18 +1,22 @@
 """The stores the contract suite runs over, each with a clock the test moves."""
 
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 
 from live.store import MemoryStore, Store
+from live.store.redis import RedisStore
+from live.store.redis.topology import Topology
+from tests.redis_server import RedisServer
 
 
 class Clock:
     """Seconds that pass when the test says so."""
 
-    def __init__(self):
-        self.now = 1000.0
+    def __init__(self, now=1000.0):
+        self.now = now
 
     def __call__(self):
         return self.now
@@ -23,19 +27,49 @@ class Clock:
 
 @dataclass
 class StoreCase:
-    """A store under test: at most 3 channels, forgotten after 60 s, 1,000 bytes of history each."""
+    """A store under test: at most 3 channels, forgotten after 100 s, 1,000 bytes of history each."""
 
     store: Store
     advance: Callable[[float], None]
 
 
-def memory_store():
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory):
+    """One redis-server for all tests of this folder that do not stop it."""
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+async def make_redis_store():
+    """Makes stores over servers, or over the hosts of a configuration; every one is closed in the end."""
+    stores = []
+
+    def make(*hosts, prefix=None, **options):
+        config = {"hosts": [host.url if isinstance(host, RedisServer) else host for host in hosts]}
+        config["prefix"] = prefix or f"test{uuid.uuid4().hex}"
+        limits = {"max_channels": 3, "ttl": 100, "history_max_bytes": 1000, **options}
+        stores.append(RedisStore(Topology.from_layer_config(config), **limits))
+        return stores[-1]
+
+    yield make
+    for store in stores:
+        await store.close()
+
+
+def memory_case(request):
     clock = Clock()
-    return StoreCase(MemoryStore(max_channels=3, ttl=60, history_max_bytes=1000, clock=clock), clock.advance)
+    return StoreCase(MemoryStore(max_channels=3, ttl=100, history_max_bytes=1000, clock=clock), clock.advance)
 
 
-@pytest.fixture(params=[memory_store], ids=["memory"])
-async def case(request):
-    case = request.param()
+def redis_case(request):
+    clock = Clock(0.0)
+    make = request.getfixturevalue("make_redis_store")
+    return StoreCase(make(request.getfixturevalue("redis_server"), clock_shift=clock), clock.advance)
+
+
+@pytest.fixture(params=[memory_case, redis_case], ids=["memory", "redis"])
+async def case(request, make_redis_store):
+    case = request.param(request)
     yield case
     await case.store.close()

@@ -1,9 +1,9 @@
 // History first: what one listener of a channel gets, in order, no publication twice, none missing.
 //
 // A channel may keep its last publications. `Feed` asks for them whenever the subscription starts, page by page, and
-// holds back what arrives meanwhile; after an interruption it asks only for what was missed. Offsets decide: they count
-// the publications of one life of the channel (its epoch). Nothing here touches the DOM or the network, so that it runs
-// under Node.js as well.
+// holds back what arrives meanwhile. After an interruption the subscription mostly brings what was missed by itself
+// (recovery); where it does not, the feed asks for that. Offsets decide: they count the publications of one life of the
+// channel (its epoch). Nothing here touches the DOM or the network, so that it runs under Node.js as well.
 
 import { needsSchema } from "./frames.js";
 
@@ -26,7 +26,7 @@ const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, mil
  * - `ask(since)`: promise of a page after `since` (`{offset, epoch}`; undefined: from the oldest), oldest first:
  *   `{publications: [{data, offset}], offset, epoch}`, where `offset` and `epoch` are the channel's newest position.
  *   Rejected with `{code, temporary}` as the protocol has it.
- * - `deliver(data, {initial, late, past})`: takes what comes out; `past` for what was read from the history.
+ * - `deliver(data, {initial, late, past})`: takes what comes out; `past` for what was read from the history or recovered.
  * - `onFailure(error)`: the history could not be read though the channel may have one; what is live goes on.
  *
  * Frames without a schema at the start of what can be read mean nothing and are left out: it starts at the first full
@@ -42,9 +42,16 @@ export class Feed {
 
   /**
    * The subscription is up. `known` is the channel's last data as `{data, info}`, if there is any: delivered where the
-   * history does not have it. Resolves when the listener has caught up, for tests.
+   * history does not have it. `position` (`{offset, epoch}`) is where the subscription goes on from, if it tells: a
+   * listener that is there already asks for nothing. Resolves when the listener has caught up, for tests.
    */
-  start(known) {
+  start(known, position) {
+    if (this.#isAt(position)) {
+      this.run += 1;
+      this.held = null;
+      if (known && !this.fed) this.#tell(known.data, known.info);
+      return Promise.resolve();
+    }
     this.held = [];
     return this.#catchUp(known);
   }
@@ -55,17 +62,21 @@ export class Feed {
     this.held = [];
   }
 
-  /** Take a live publication; `offset` is undefined or 0 where the channel keeps no history. */
-  receive(data, offset) {
+  /**
+   * Take a publication of the subscription; `offset` is undefined or 0 where the channel keeps no history. `past`: it was
+   * missed, and is told now.
+   */
+  receive(data, offset, past = false) {
+    const info = past ? PAST : LIVE;
     if (this.held !== null) {
-      this.held.push({ data, offset });
+      this.held.push({ data, offset, info });
       if (this.held.length > this.maxHeld) this.held.shift();
     } else if (this.epoch !== "" && offset && offset !== this.offset + 1) {
       // The server promises not to leave any out. Whatever happened, the history tells.
-      this.held = [{ data, offset }];
+      this.held = [{ data, offset, info }];
       this.#catchUp();
     } else {
-      this.#pass(data, offset, LIVE);
+      this.#pass(data, offset, info);
     }
   }
 
@@ -74,6 +85,10 @@ export class Feed {
     this.epoch = ""; // "" until a page told it
     this.readable = false; // the listener holds the schema that the next frame without one refers to
     this.fed = false; // the listener was given something
+  }
+
+  #isAt(position) {
+    return Boolean(position) && this.epoch !== "" && position.epoch === this.epoch && position.offset === this.offset;
   }
 
   async #catchUp(known) {
@@ -86,9 +101,9 @@ export class Feed {
     if (known && told === 0 && !missedNothing) this.#tell(known.data, known.info);
     const held = this.held;
     this.held = null;
-    for (const { data, offset } of held) {
+    for (const { data, offset, info } of held) {
       if (run !== this.run) return; // the listener closed while it was told
-      if (!offset || offset > this.offset) this.#pass(data, offset, LIVE);
+      if (!offset || offset > this.offset) this.#pass(data, offset, info);
     }
   }
 

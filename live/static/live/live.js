@@ -17,6 +17,7 @@ const NOT_FOUND = 404;
 
 const INITIAL = { initial: true, late: false, past: false };
 const LATE = { initial: false, late: true, past: false };
+const PAST = { initial: false, late: false, past: true };
 const LIVE = { initial: false, late: false, past: false };
 
 let client = null;
@@ -88,7 +89,8 @@ export function onConnectionState(callback) {
  *   (`initial`: after each reconnect too) or, when it joins later, the last known data (`late`).
  * - `onState(name)`: `subscribing`, `subscribed` or `unsubscribed`.
  * - `onError({code, message})`: the subscription was refused or ended by the server. Temporary faults are retried.
- * - `history: false`: no history for this listener, only what is known now and what comes.
+ * - `history: false`: no history for this listener, only what is known now, what comes, and (`past`) what an interruption
+ *   kept from it, if the server still has that.
  *
  * Returns `{channel, close()}`.
  */
@@ -132,6 +134,7 @@ class Shared {
     this.pages = new Map(); // pages of the history that are asked for, so that listeners share the answer
     this.schema = null; // of the last full frame
     this.last = undefined; // the last message
+    this.recovering = false; // whether publications are those that were missed
     this.error = null;
     this.timer = null;
     this.subscription = centrifuge.newSubscription(channel);
@@ -139,10 +142,16 @@ class Shared {
       this.stopFeeds();
       this.tell("onState", "subscribing");
     });
-    this.subscription.on("subscribed", ({ data }) => this.start(data ?? undefined));
+    this.subscription.on("subscribed", ({ data, streamPosition, recovered }) => {
+      // What was missed follows in this turn.
+      this.recovering = recovered;
+      queueMicrotask(() => (this.recovering = false));
+      this.start(data ?? undefined, streamPosition);
+    });
     this.subscription.on("publication", ({ data, offset }) => {
+      const past = this.recovering;
       this.keep(data);
-      this.each((listener, feed) => (feed ? feed.receive(data, offset) : listener.onData?.(data, LIVE)));
+      this.each((listener, feed) => (feed ? feed.receive(data, offset, past) : listener.onData?.(data, past ? PAST : LIVE)));
     });
     this.subscription.on("unsubscribed", ({ code, reason }) => {
       this.stopFeeds();
@@ -183,13 +192,15 @@ class Shared {
     }, LINGER);
   }
 
-  start(data) {
+  // After a recovery `position` is the one from before the interruption, and what was missed follows as publications;
+  // else it is the channel's newest.
+  start(data, position) {
     this.error = null;
     if (data !== undefined) this.keep(data);
     this.tell("onState", "subscribed");
     const known = data === undefined ? undefined : { data, info: INITIAL };
     this.each((listener, feed) => {
-      if (feed) feed.start(known);
+      if (feed) feed.start(known, position);
       else if (known) listener.onData?.(known.data, known.info);
     });
   }

@@ -77,10 +77,10 @@ function choose(channel) {
   history.replaceState(null, "", `#${channel}`);
   const subscription = subscribe(channel, {
     history: false, // the messages as they come, with the time of their coming
-    onData: (message) => {
+    onData: (message, { past }) => {
       if (paused) return;
       byId("raw-empty").hidden = true;
-      log.add(message);
+      log.add(message, past);
     },
     onError: ({ message }) => {
       byId("raw-empty").textContent = `This channel cannot be watched: ${message}`;

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from types import SimpleNamespace
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
@@ -10,113 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import live
-from live import client as client_module
-from live.client import Client
+from live.client import client as client_module
 from live.conf import LiveSettings
-from live.handlers.registry import unregister
 from live.node import node as node_module
-from live.node.node import NodeStats
 from live.store import ChannelOptions
-from tests.peers import Socket, until
-
-USER = SimpleNamespace(pk=7, is_authenticated=True, get_username=lambda: "ann")
-NOTHING = NodeStats(clients=0, channels=0, joined=0, tasks=0)
-
-
-class Room(live.ChannelHandler):
-    """Lets everybody in, except where the path says what should happen."""
-
-    history_size = 10
-    keep_last = True
-    allow_history = True
-
-    def __init__(self):
-        self.entered = asyncio.Event()
-        self.gate = asyncio.Event()
-
-    async def can_subscribe(self, user, channel, data):
-        if channel.path == "slow":
-            self.entered.set()
-            await self.gate.wait()
-        if channel.path == "broken":
-            raise RuntimeError("a handler's mistake")
-        if channel.path == "missing":
-            raise live.NotFound
-        return channel.path != "secret"
-
-    async def can_publish(self, user, channel, data):
-        return channel.path != "readonly"
-
-    async def clean(self, user, channel, data):
-        if data == "bad":
-            raise live.BadData("no bad words")
-        return {"said": data} if channel.path == "clean" else data
-
-    async def initial_data(self, user, channel, data):
-        if channel.path == "broken-initial":
-            raise RuntimeError("a handler's mistake")
-        if channel.path == "restart":
-            self.entered.set()
-            await self.gate.wait()
-        return {"asked": data} if data else None
-
-
-@pytest.fixture
-def room():
-    live.register("room", None, Room)
-    yield live.handlers.find_handler(live.Channel("room", "a", "b"))
-    unregister("room")
-
-
-class Peer:
-    """A client and the far end of its socket."""
-
-    def __init__(self, node, user=USER):
-        self.socket = Socket()
-        self.client = Client(node, user, self.socket.send)
-        self.sent = 0
-
-    def send(self, *commands):
-        self.client.receive("\n".join(c if isinstance(c, str) else json.dumps(c) for c in commands))
-
-    async def ask(self, *commands):
-        """Sends commands and waits for one message each."""
-        self.send(*commands)
-        self.sent += len(commands)
-        await self.socket.until(lambda: len(self.socket.replies) >= self.sent)
-        return self.socket.replies[self.sent - len(commands) : self.sent]
-
-    async def connect(self):
-        (reply,) = await self.ask({"id": 1, "connect": {}})
-        return reply
-
-    async def closing(self):
-        """Waits for the end; the code and the reason of the push before it."""
-        await self.socket.until(lambda: self.socket.close)
-        push = self.socket.replies[-1]["push"]["disconnect"]
-        assert push["code"] == self.socket.close["code"]
-        return push["code"], push["reason"]
-
-
-@pytest.fixture
-async def make_peer(make_node, room):
-    peers = []
-
-    async def make(node=None, user=USER, connect=True, **values):
-        peer = Peer(node or await make_node(**values), user)
-        peers.append(peer)
-        if connect:
-            await peer.connect()
-        return peer
-
-    yield make
-    for peer in peers:
-        await peer.client.closed()
-    assert {peer.client.node.stats() for peer in peers} <= {NOTHING}
-
-
-def subscribe(number, channel, **fields):
-    return {"id": number, "subscribe": {"channel": channel, **fields}}
+from tests.client.rooms import NOTHING, Peer, Room, subscribe
+from tests.peers import until
 
 
 async def test_connect_tells_id_version_and_pings(make_peer):
@@ -135,7 +33,7 @@ async def test_a_pipelined_session_is_answered_in_order(make_peer):
 async def test_subscribe_publish_unsubscribe(make_peer):
     peer = await make_peer()
     (reply,) = await peer.ask(subscribe(2, "room/a/b"))
-    assert set(reply["subscribe"]) == {"epoch"}
+    assert set(reply["subscribe"]) == {"epoch", "positioned", "recoverable"}
     peer.send({"id": 3, "publish": {"channel": "room/a/b", "data": {"x": 1}}})
     await peer.socket.until(lambda: len(peer.socket.replies) == 4)
     push, reply = peer.socket.replies[2:]
@@ -180,8 +78,8 @@ async def test_history_tells_what_was_published(make_peer):
 
 
 async def test_a_reply_to_history_is_bounded(make_peer, monkeypatch):
-    monkeypatch.setattr(node_module, "HISTORY_MAX_BYTES", 1000)
-    monkeypatch.setattr(node_module, "HISTORY_MAX_PUBLICATIONS", 4)
+    monkeypatch.setattr(node_module, "MAX_BYTES", 1000)
+    monkeypatch.setattr(node_module, "MAX_PUBLICATIONS", 4)
     peer = await make_peer()
     options = ChannelOptions(history_size=100)
 
@@ -231,6 +129,15 @@ async def test_a_handler_may_change_what_is_published(make_peer):
         ({"id": 9, "history": {"channel": "%"}}, 400, "path missing"),
         ({"id": 9, "history": {"channel": "room/a/b", "since": {"epoch": "other"}}}, 112, "unrecoverable"),
         ({"id": 9, "history": {"channel": "room/a/b", "since": {}, "reverse": True}}, 107, "before offset 0"),
+        ({"id": 9, "presence": {"channel": "lobby/a/secret"}}, 403, "Forbidden"),
+        ({"id": 9, "presence": {"channel": "lobby/a/missing"}}, 404, "Not Found"),
+        ({"id": 9, "presence": {"channel": "lobby/a/broken"}}, 100, "internal server error"),
+        ({"id": 9, "presence": {"channel": "nobody/home/x"}}, 102, "unknown channel"),
+        ({"id": 9, "presence": {}}, 400, "name is empty"),
+        ({"id": 9, "presence_stats": {"channel": "lobby/a/secret"}}, 403, "Forbidden"),
+        ({"id": 9, "presence_stats": {"channel": "nobody/home/x"}}, 102, "unknown channel"),
+        (subscribe(9, "room/a/b", recover=True, offset=5, epoch="other", flag=2), 112, "unrecoverable position"),
+        (subscribe(9, "street/a/b", recover=True, flag=3), 112, "unrecoverable position"),
         ({"id": 9, "rpc": {"method": "x"}}, 108, "not available"),
         ({"id": 9, "refresh": {}}, 108, "not available"),
         ({"id": 9, "sub_refresh": {}}, 108, "not available"),
@@ -245,6 +152,14 @@ async def test_errors_have_their_code_and_the_session_goes_on(make_peer, command
     assert message in reply["error"]["message"]
     assert (await peer.ask({"id": 10, "unsubscribe": {"channel": "room/a/twice"}}))[0] == {"id": 10, "unsubscribe": {}}
     assert peer.client.node.stats().channels == 0
+
+
+async def test_data_nested_too_deeply_leaves_nothing(make_peer):
+    peer = await make_peer()
+    data = json.loads("[" * 300 + "]" * 300)
+    assert (await peer.call("subscribe", "room/a/b", data=data))["code"] == 107
+    assert peer.client.node.stats().channels == 0
+    assert "epoch" in await peer.call("subscribe", "room/a/b")
 
 
 @pytest.mark.parametrize("channel", ["room/a/b", "%", ""])
@@ -305,6 +220,15 @@ async def test_over_the_limit_of_connections_clients_are_told_to_come_back(make_
     await second.client.closed()
     await first.client.closed()
     await make_peer(node)
+
+
+async def test_a_node_that_is_about_to_stop_takes_nobody(make_peer, make_node):
+    node = await make_node()
+    node.clients.draining = True
+    peer = await make_peer(node, connect=False)
+    peer.send({"id": 1, "connect": {}})
+    assert await peer.closing() == (3001, "shutdown")
+    assert not node.clients
 
 
 async def test_a_socket_that_never_connects_is_closed(make_peer):
@@ -407,12 +331,12 @@ async def test_a_stream_that_begins_anew_during_a_subscribe_is_a_temporary_error
     await other.client.node.store.close()
     other.client.node.store._epoch = "another"
     await other.client.node.publish(channel, b"1", Room().options)
-    await until(lambda: peer.client._subscriptions[channel].ended)
+    await until(lambda: peer.client.subscriptions._entries[channel].subscription.ended)
     room.gate.set()
     await peer.socket.until(lambda: peer.socket.replies[-1].get("id") == 2)
     assert peer.socket.replies[-1]["error"]["code"] == 100
     assert peer.socket.replies[-1]["error"]["temporary"] is True
-    assert channel not in peer.client._subscriptions
+    assert channel not in peer.client.subscriptions
 
 
 async def test_when_the_socket_is_gone_nothing_is_left(make_peer, room):
@@ -421,9 +345,9 @@ async def test_when_the_socket_is_gone_nothing_is_left(make_peer, room):
     await peer.ask(subscribe(2, "room/a/b"), subscribe(3, "room/a/c"))
     peer.send(subscribe(4, "room/a/slow"), subscribe(5, "room/a/d"))
     await room.entered.wait()
-    await peer.client.closed()
+    await peer.gone()
     assert node.stats() == NOTHING
-    await peer.client.closed()
+    await peer.gone()
 
 
 async def test_a_handler_that_ignores_cancellation_is_left_behind(make_peer, room, monkeypatch, caplog):
@@ -492,7 +416,7 @@ def test_any_sequence_of_commands_gets_one_answer_each_and_leaves_nothing(room, 
             if "push" in reply and (offset := reply["push"]["pub"].get("offset")):
                 offsets.setdefault(reply["push"]["channel"], []).append(offset)
         assert all(found == sorted(set(found)) for found in offsets.values())
-        await peer.client.closed()
+        await peer.gone()
         assert node.stats() == NOTHING
         await node.stop()
 

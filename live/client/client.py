@@ -1,4 +1,4 @@
-"""One client's session: commands in, replies out. No WebSocket in it.
+"""One connection: what comes from the shell, the hub and the node, the pings, and the commands in their order.
 
 Commands are carried out strictly in their order, one at a time, by a task that exists only while there is something
 to do; reading goes on meanwhile, so a pong is seen however long a handler takes, and what waits is bounded.
@@ -7,7 +7,6 @@ to do; reading goes on meanwhile, so a pong is seen however long a handler takes
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 import uuid
@@ -15,23 +14,15 @@ from collections import deque
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from django.db import Error as DatabaseFailure
+
 from live.channel import Channel
-from live.exceptions import (
-    AlreadySubscribed,
-    BadData,
-    Disconnect,
-    DisconnectCode,
-    EngineUnavailable,
-    Forbidden,
-    InvalidChannel,
-    LimitExceeded,
-    LiveError,
-    NotAvailable,
-    UnsubscribeCode,
-)
-from live.handlers import User, find_handler
-from live.handlers.base import user_id
-from live.node import Encoded, Node, Subscription
+from live.client import answers
+from live.client.subscriptions import Subscriptions
+from live.exceptions import Disconnect, DisconnectCode, LiveError, NotAvailable, UnsubscribeCode
+from live.handlers import User
+from live.handlers.base import read_user, user_id
+from live.node import Encoded, Node
 from live.node.outbox_daphne import open_outbox
 from live.protocol import (
     Command,
@@ -39,22 +30,24 @@ from live.protocol import (
     History,
     Malformed,
     Pong,
+    Presence,
+    PresenceStats,
     Publish,
     Session,
     Subscribe,
     Unavailable,
     Unsubscribe,
     decode,
-    dump_json,
     replies,
 )
-from live.publishing import check_publication
-from live.store import Position
 
 logger = logging.getLogger("live.client")
 
 HANDLER_GRACE = 5.0
 """Seconds a handler that runs for a client may take to end after the client is gone."""
+
+ROOM_PAUSE = 0.1
+"""Seconds between looks at whether a slow client has taken enough to be told more."""
 
 _PING = Encoded(replies.PING)
 
@@ -75,21 +68,30 @@ class Client:
         "_commands",
         "_outbox",
         "_pending_bytes",
-        "_subscriptions",
+        "_recheck_turn",
+        "_recheck_waits",
         "_timer",
         "_worker",
         "id",
+        "info",
         "node",
         "session",
+        "session_key",
+        "subscriptions",
         "user",
     )
 
-    def __init__(self, node: Node, user: User, send: Any) -> None:
+    def __init__(self, node: Node, user: User, send: Any, *, session_key: str = "") -> None:
         self.id = str(uuid.uuid4())
         self.node = node
         self.user = user
+        self.session_key = session_key
+        self.info = replies.client_info(self.user_id, self.id)
+        """What other clients are told of this one, as JSON."""
         self.session = Session()
-        self._subscriptions: dict[Channel, Subscription] = {}
+        self.subscriptions = Subscriptions(self)
+        self._recheck_turn = asyncio.Lock()
+        self._recheck_waits = False
         self._commands: deque[tuple[Command | Malformed, int]] = deque()
         self._pending_bytes = 0
         self._worker: asyncio.Task[None] | None = None
@@ -139,19 +141,19 @@ class Client:
         return self._worker is not None
 
     async def closed(self) -> None:
-        """The socket is gone: ends everything this client had."""
+        """The socket is gone: ends everything this client had. Waits for its handlers, never for Redis."""
         self.session.close()
         self._timer.cancel()
         self._clear_commands()
+        self.node.forget(self)
+        self.subscriptions.close()
         if self._worker is not None:
             self._worker.cancel()
             _, stuck = await asyncio.wait([self._worker], timeout=HANDLER_GRACE)
             if stuck:
                 logger.error("a handler ignores its cancellation; client %s is gone without it", self.id)
-        self.node.forget(self)
-        subscriptions, self._subscriptions = list(self._subscriptions.values()), {}
-        for subscription in subscriptions:
-            await self.node.unsubscribe(subscription)
+        # What the last command began before it was cancelled.
+        self.subscriptions.close()
         await self._outbox.finish()
 
     # From the hub and the node
@@ -164,18 +166,49 @@ class Client:
         """More waits for this client than may: it reads too slowly, and may come back and recover."""
         self.disconnect(DisconnectCode.SLOW, flush=False)
 
+    def reply(self, raw: bytes) -> None:
+        """Tells this client something."""
+        self.write(Encoded(raw))
+
     def unsubscribed(self, channel: Channel) -> None:
         """The position in `channel` cannot be kept: the client is told, and subscribes again by itself."""
-        subscription = self._subscriptions.get(channel)
-        if subscription is None:
+        self.subscriptions.end(channel, UnsubscribeCode.INSUFFICIENT_STATE, "insufficient state")
+
+    def unsubscribe_by_server(
+        self, channel: Channel, code: UnsubscribeCode = UnsubscribeCode.SERVER, reason: str = ""
+    ) -> None:
+        """Ends a subscription, if there is one: below code 2500 for good, else the client subscribes again."""
+        self.subscriptions.end(channel, code, reason or "server unsubscribe")
+
+    async def recheck(self) -> None:
+        """Reads the user anew and asks about every subscription again; who may not any more is unsubscribed.
+
+        A user that is gone or may not log in any more is disconnected, to come back as who it now is. One recheck at a
+        time: called while another waits for its turn, it leaves the work to that one and returns at once.
+        """
+        if self._recheck_waits:
             return
-        answered = not subscription.holding
-        self.node.hub.remove(subscription)
-        if answered:
-            del self._subscriptions[channel]
-            push = replies.unsubscribe_push(str(channel), UnsubscribeCode.INSUFFICIENT_STATE, "insufficient state")
-            self.write(Encoded(push))
-            self.node.spawn(self.node.unsubscribe(subscription), f"leaving {channel}")
+        self._recheck_waits = True
+        try:
+            await self._recheck_turn.acquire()
+        finally:
+            self._recheck_waits = False
+        try:
+            await self._recheck()
+        finally:
+            self._recheck_turn.release()
+
+    async def _recheck(self) -> None:
+        try:
+            user = await read_user(self.user)
+        except DatabaseFailure as error:
+            # Whoever asks for a recheck will ask again; an outage must not empty everybody's page.
+            logger.warning("the user of client %s could not be read again: %r", self.id, error)
+            return
+        if user is None:
+            self.disconnect(DisconnectCode.FORCE_RECONNECT)
+        elif not self.session.closed:
+            await self.subscriptions.recheck(user)
 
     def disconnect(self, code: DisconnectCode, reason: str = "", *, flush: bool = True) -> None:
         """Ends the connection: what waits for the client (unless `flush` is False), the reason, the close frame."""
@@ -230,11 +263,24 @@ class Client:
     async def _work(self) -> None:
         try:
             while self._commands:
+                await self._room()
+                if not self._commands:
+                    return
                 command, share = self._commands.popleft()
                 self._pending_bytes -= share
                 await self._carry_out(command)
         finally:
             self._worker = None
+
+    async def _room(self) -> None:
+        """Waits while so much is on its way that the next answer could make this client one that reads too slowly.
+
+        One that comes back with many subscriptions has much to be told at once.
+        """
+        limit = self.node.settings.client_queue_max_bytes // 4
+        # Looked at, not waited for: what a server's transport holds tells nobody when it shrinks.
+        while self._outbox.queued_bytes + self._outbox.held_bytes() > limit and not self.session.closed:  # noqa: ASYNC110
+            await asyncio.sleep(ROOM_PAUSE)
 
     async def _carry_out(self, command: Command | Malformed) -> None:
         try:
@@ -248,95 +294,41 @@ class Client:
                 case Connect():
                     self._connect(command)
                 case Subscribe():
-                    await self._subscribe(command)
+                    await self.subscriptions.subscribe(command)
                 case Unsubscribe():
-                    await self._unsubscribe(command)
+                    self.subscriptions.unsubscribe(command)
                 case Publish():
-                    await self._publish(command)
+                    self.reply(await answers.publish(self, command))
                 case History():
-                    await self._history(command)
+                    self.reply(await answers.history(self, command))
+                case Presence():
+                    self.reply(await answers.presence(self, command))
+                case PresenceStats():
+                    self.reply(await answers.presence_stats(self, command))
                 case Unavailable(id=0):
                     raise Disconnect(DisconnectCode.NOT_AVAILABLE)
                 case _:
                     raise NotAvailable
         except LiveError as error:
-            self._reply(replies.error_reply(command.id, error))
+            self.reply(replies.error_reply(command.id, error))
         except Disconnect:
             raise
         except Exception:
             # A handler's mistake: logged for its author, told as an internal error, and nobody else's business.
             logger.exception("%s of client %s failed", type(command).__name__.lower(), self.id)
-            self._reply(replies.error_reply(command.id, LiveError()))
-
-    def _reply(self, raw: bytes) -> None:
-        self.write(Encoded(raw))
+            self.reply(replies.error_reply(command.id, LiveError()))
 
     def _connect(self, command: Connect) -> None:
         settings = self.node.settings
         if not self.user.is_authenticated and not settings.allow_anonymous:
             raise Disconnect(DisconnectCode.BAD_REQUEST, "no credentials")
+        if self.node.draining:
+            raise Disconnect(DisconnectCode.SHUTDOWN)
         if not self.node.admit(self):
             raise Disconnect(DisconnectCode.CONNECTION_LIMIT)
         self.session.connect()
         ping = settings.ping_interval
-        self._reply(
+        self.reply(
             replies.connect_reply(command.id, client=self.id, version=SERVER_VERSION, ping=ping, pong=bool(ping))
         )
         self._start_pings()
-
-    async def _subscribe(self, command: Subscribe) -> None:
-        if command.type:
-            raise BadData("only subscriptions of type 0 (stream) are offered")
-        channel = Channel.parse(command.channel)
-        if channel in self._subscriptions:
-            raise AlreadySubscribed
-        if len(self._subscriptions) >= self.node.settings.max_subscriptions:
-            raise LimitExceeded
-        handler = find_handler(channel)
-        if not await handler.can_subscribe(self.user, channel, command.data):
-            raise Forbidden
-        subscription, state = await self.node.subscribe(channel, self, handler.options)
-        self._subscriptions[channel] = subscription
-        try:
-            initial = await handler.initial_data(self.user, channel, command.data)
-            data = state.last if initial is None else dump_json(initial)
-            if subscription.ended:
-                # The stream began anew meanwhile; what was read of it is of no use.
-                raise EngineUnavailable("the channel began anew, subscribe again")
-        except BaseException:
-            self._subscriptions.pop(channel, None)
-            await self.node.unsubscribe(subscription)
-            raise
-        result = replies.SubscribeResult(data, state.position.offset, state.position.epoch)
-        self._reply(replies.subscribe_reply(command.id, result))
-        self.node.release(subscription, state.position)
-
-    async def _unsubscribe(self, command: Unsubscribe) -> None:
-        # Never an error: clients reconnect over one (client-protocol §2.4), and what is no channel is not subscribed.
-        with contextlib.suppress(InvalidChannel):
-            subscription = self._subscriptions.pop(Channel.parse(command.channel), None)
-            if subscription is not None:
-                await self.node.unsubscribe(subscription)
-        self._reply(replies.empty_reply(command.id, "unsubscribe"))
-
-    async def _publish(self, command: Publish) -> None:
-        channel = Channel.parse(command.channel)
-        if not command.has_data:
-            raise BadData("publish without data")
-        data, options = await check_publication(self.user, channel, command.data)
-        info = replies.client_info(self.user_id, self.id)
-        await self.node.publish(channel, data, options, info=info)
-        self._reply(replies.empty_reply(command.id, "publish"))
-
-    async def _history(self, command: History) -> None:
-        channel = Channel.parse(command.channel)
-        handler = find_handler(channel)
-        if not (handler.allow_history and handler.options.has_history):
-            raise NotAvailable
-        if channel not in self._subscriptions and not await handler.can_subscribe(self.user, channel, None):
-            raise Forbidden
-        since = Position(*command.since) if command.since else None
-        if command.reverse and since is not None and since.offset == 0:
-            raise BadData("history in reverse has nothing before offset 0")
-        publications, top = await self.node.history(channel, since, command.limit, reverse=command.reverse)
-        self._reply(replies.history_reply(command.id, publications, offset=top.offset, epoch=top.epoch))

@@ -1,0 +1,149 @@
+"""The clients of one node: how many there may be, what is done with those of a user, how all of them leave."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Protocol
+
+from live.channel import Channel
+from live.exceptions import DisconnectCode, InvalidChannel, UnsubscribeCode
+from live.node.control import ControlMessage
+from live.node.hub import Subscriber
+
+logger = logging.getLogger("live.node")
+
+DRAIN_PAUSE = 0.1
+"""Most seconds between two goodbyes: a few clients are no storm anywhere."""
+
+DRAIN_GRACE = 2.0
+"""Seconds after the last disconnect in which clients may read what they were told."""
+
+RECHECKS_AT_ONCE = 20
+"""Clients whose permissions are asked again at the same time."""
+
+
+class Peer(Subscriber, Protocol):
+    """A connected client, as its node sees it."""
+
+    @property
+    def user_id(self) -> str:
+        """The primary key of its user as text; "" for an anonymous one."""
+
+    @property
+    def session_key(self) -> str:
+        """The key of the Django session it came with; "" without one."""
+
+    def disconnect(self, code: DisconnectCode, reason: str = "") -> None:
+        """Ends the connection."""
+
+    def unsubscribe_by_server(self, channel: Channel, code: UnsubscribeCode, reason: str = "") -> None:
+        """Ends a subscription, if the client has it, and tells the client."""
+
+    async def recheck(self) -> None:
+        """Asks again whether its user may have the subscriptions it has; must not raise."""
+
+
+class Clients:
+    """Those whose connect succeeded; at most `limit`, -1: any number."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._peers: set[Peer] = set()
+        self._full = False
+        self._left = asyncio.Event()
+        self.draining = False
+        """Whether this node is about to stop and takes nobody any more."""
+
+    def __len__(self) -> int:
+        return len(self._peers)
+
+    def __iter__(self) -> Iterator[Peer]:
+        return iter(list(self._peers))
+
+    def users(self) -> int:
+        """Different users among those who are logged in."""
+        return len({peer.user_id for peer in self._peers} - {""})
+
+    def admit(self, peer: Peer) -> bool:
+        """Registers a client; False when there are as many as there may be."""
+        if 0 <= self._limit <= len(self._peers):
+            if not self._full:
+                # Once until there is room again: clients keep trying.
+                self._full = True
+                logger.warning(
+                    "this node has its %d clients; more are refused, see LIVE['MAX_CONNECTIONS']", self._limit
+                )
+            return False
+        self._full = False
+        self._peers.add(peer)
+        return True
+
+    def forget(self, peer: Peer) -> None:
+        """The client is gone."""
+        self._peers.discard(peer)
+        if not self._peers:
+            self._left.set()
+
+    def disconnect_all(self) -> None:
+        """Tells everybody to come back to another node."""
+        for peer in self:
+            peer.disconnect(DisconnectCode.SHUTDOWN)
+
+    async def drain(self, seconds: float) -> None:
+        """Sends everybody away, spread over so many seconds; returns when they are gone, or a little later."""
+        self.draining = True
+        peers = list(self._peers)
+        pause = min(seconds / len(peers), DRAIN_PAUSE) if peers else 0.0
+        started = asyncio.get_running_loop().time()
+        for number, peer in enumerate(peers):
+            peer.disconnect(DisconnectCode.SHUTDOWN)
+            rest = started + (number + 1) * pause - asyncio.get_running_loop().time()
+            if rest > 0.01 and number + 1 < len(peers):
+                await asyncio.sleep(rest)
+        # Who connected meanwhile was refused; who was between the two is told now.
+        self.disconnect_all()
+        self._left.clear()
+        if self._peers:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_GRACE):
+                    await self._left.wait()
+
+    def apply(self, message: ControlMessage, spawn: Callable[[Any, str], None]) -> None:
+        """Does to the clients it concerns what a control message says; `spawn` runs what takes longer."""
+        concerned = [peer for peer in self._peers if message.concerns(peer.user_id, peer.session_key)]
+        match message.action:
+            case "disconnect":
+                code = _disconnect_code(message.code)
+                for peer in concerned:
+                    peer.disconnect(code, message.reason)
+            case "unsubscribe":
+                try:
+                    channel = Channel.parse(message.channel)
+                except InvalidChannel as error:
+                    logger.warning("another node wants clients unsubscribed: %s", error)
+                    return
+                for peer in concerned:
+                    peer.unsubscribe_by_server(channel, UnsubscribeCode.SERVER, message.reason)
+            case "recheck":
+                if concerned:
+                    spawn(_recheck([peer.recheck for peer in concerned]), "asking for permissions again")
+
+
+async def _recheck(rechecks: list[Callable[[], Awaitable[None]]]) -> None:
+    places = asyncio.Semaphore(RECHECKS_AT_ONCE)
+
+    async def one(recheck: Callable[[], Awaitable[None]]) -> None:
+        async with places:
+            await recheck()
+
+    await asyncio.gather(*map(one, rechecks))
+
+
+def _disconnect_code(code: int) -> DisconnectCode:
+    try:
+        return DisconnectCode(code)
+    except ValueError:
+        return DisconnectCode.FORCE_DISCONNECT

@@ -1,0 +1,121 @@
+"""Messages between nodes: what to do with clients wherever they are, and the survey that asks all nodes.
+
+They travel through the relay as dictionaries; a node that gets one it cannot read, from a newer version, logs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from live.channel import Channel
+from live.node.relay import Body
+
+Action = Literal["disconnect", "unsubscribe", "recheck"]
+
+
+def session_digest(key: str) -> str:
+    """What stands for a session key in messages: the key itself would let its reader in."""
+    return hashlib.sha256(f"live.session:{key}".encode()).hexdigest()[:32] if key else ""
+
+
+@dataclass(frozen=True, slots=True)
+class ControlMessage:
+    """What every node is to do with the clients it concerns."""
+
+    action: Action
+    users: tuple[str, ...] = ()
+    """Ids of the users concerned; none: everybody, which only a recheck may ask for."""
+    session: str = ""
+    """Digest of a session: only its clients are concerned, whoever their user is."""
+    channel: str = ""
+    """The channel to unsubscribe from."""
+    code: int = 0
+    reason: str = ""
+
+    def concerns(self, user: str, session_key: str) -> bool:
+        """Whether a client of that user and session is meant."""
+        if self.session:
+            return self.session == session_digest(session_key)
+        return user in self.users if self.users else self.action == "recheck"
+
+    def body(self) -> Body:
+        """The message as it travels."""
+        return {"kind": "control", **asdict(self)}
+
+    @classmethod
+    def read(cls, body: Body) -> ControlMessage:
+        """The message that travelled; raises `KeyError`, `TypeError` or `ValueError`."""
+        action = body["action"]
+        if action not in ("disconnect", "unsubscribe", "recheck"):
+            raise ValueError(f"unknown action {action!r}")
+        return cls(
+            action,
+            tuple(map(str, body["users"])),
+            str(body["session"]),
+            str(body["channel"]),
+            int(body["code"]),
+            str(body["reason"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReport:
+    """What one node answers to a survey."""
+
+    node: str
+    clients: int
+    users: int
+    """Different ones among the clients that are logged in."""
+    channels: int
+    """Channels with a subscriber there."""
+    subscribers: int = 0
+    """Subscribers of the channel that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The answers of all nodes, in the order of their ids, and the ids of those that did not answer in time."""
+
+    nodes: list[NodeReport]
+    missing: list[str] = field(default_factory=list)
+
+
+class PendingSurvey:
+    """Collects the answers to one survey."""
+
+    def __init__(self, expected: Sequence[str]) -> None:
+        self._expected = set(expected)
+        self._reports: dict[str, NodeReport] = {}
+        self._complete = asyncio.Event()
+
+    def take(self, report: dict[str, Any]) -> None:
+        """One node answered; raises `KeyError` or `TypeError` for what is no report."""
+        numbers = {name: int(report[name]) for name in ("clients", "users", "channels", "subscribers")}
+        found = NodeReport(str(report["node"]), **numbers)
+        self._reports[found.node] = found
+        if self._expected <= self._reports.keys():
+            self._complete.set()
+
+    async def result(self, seconds: float) -> Survey:
+        """What was answered within so many seconds."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._complete.wait()
+        except TimeoutError:
+            pass
+        missing = sorted(self._expected - self._reports.keys())
+        return Survey([self._reports[node] for node in sorted(self._reports)], missing)
+
+
+def survey_body(survey: str, reply_to: str, channel: Channel | None) -> Body:
+    """The question."""
+    return {"kind": "survey", "survey": survey, "reply_to": reply_to, "channel": str(channel) if channel else ""}
+
+
+def answer_body(survey: str, report: NodeReport) -> Body:
+    """One node's answer."""
+    return {"kind": "answer", "survey": survey, "report": asdict(report)}

@@ -1,0 +1,160 @@
+"""The clients of a node: control messages, draining, the limit."""
+
+import asyncio
+
+import pytest
+
+from live.channel import Channel
+from live.exceptions import DisconnectCode, UnsubscribeCode
+from live.node import clients as clients_module
+from live.node.clients import RECHECKS_AT_ONCE, Clients
+from live.node.control import ControlMessage, session_digest
+from tests.peers import Recorder, until
+
+A = Channel("stream", "test", "a")
+
+
+def peer(user="", session=""):
+    recorder = Recorder()
+    recorder.user_id, recorder.session_key = user, session
+    return recorder
+
+
+@pytest.fixture
+def people():
+    clients = Clients(-1)
+    peers = {"ann": peer("1", "s1"), "ann's phone": peer("1", "s2"), "bob": peer("2", "s3"), "nobody": peer()}
+    for one in peers.values():
+        clients.admit(one)
+    return clients, peers
+
+
+def told(peers):
+    return {name for name, one in peers.items() if one.ended}
+
+
+@pytest.mark.parametrize(
+    ("message", "meant"),
+    [
+        (ControlMessage("disconnect", ("1",)), {"ann", "ann's phone"}),
+        (ControlMessage("disconnect", session=session_digest("s2")), {"ann's phone"}),
+        (ControlMessage("disconnect"), set()),
+        (ControlMessage("unsubscribe", ("2", "3"), channel="stream/test/a"), {"bob"}),
+    ],
+)
+def test_a_message_concerns_the_clients_it_names(people, message, meant):
+    clients, peers = people
+    clients.apply(message, lambda *_: None)
+    assert told(peers) == meant
+
+
+async def test_a_recheck_may_concern_everybody(people, node):
+    clients, peers = people
+    clients.apply(ControlMessage("recheck"), node.spawn)
+    await until(lambda: told(peers) == set(peers))
+
+
+async def test_rechecks_run_a_few_at_a_time(node):
+    clients, running, most = Clients(-1), 0, 0
+    free = asyncio.Event()
+
+    class Slow(Recorder):
+        async def recheck(self):
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await free.wait()
+            running -= 1
+            self.ended.append("recheck")
+
+    peers = [Slow() for _ in range(RECHECKS_AT_ONCE * 3)]
+    for one in peers:
+        clients.admit(one)
+    clients.apply(ControlMessage("recheck"), node.spawn)
+    await until(lambda: running == RECHECKS_AT_ONCE)
+    free.set()
+    await until(lambda: all(one.ended for one in peers))
+    assert most == RECHECKS_AT_ONCE
+
+
+def test_codes_and_channels_of_another_version_do_no_harm(people, caplog):
+    clients, peers = people
+    clients.apply(ControlMessage("disconnect", ("1",), code=9999), lambda *_: None)
+    assert peers["ann"].ended == [DisconnectCode.FORCE_DISCONNECT]
+    clients.apply(ControlMessage("unsubscribe", ("2",), channel="x"), lambda *_: None)
+    assert peers["bob"].ended == []
+    assert "invalid channel" in caplog.text
+
+
+def test_messages_survive_their_travel():
+    message = ControlMessage("unsubscribe", ("1",), "digest", "stream/test/a", 2000, "why")
+    assert ControlMessage.read(message.body()) == message
+    with pytest.raises(ValueError, match="unknown action"):
+        ControlMessage.read({**message.body(), "action": "explode"})
+
+
+def test_unsubscribing_tells_the_code(people):
+    clients, peers = people
+    clients.apply(ControlMessage("unsubscribe", ("2",), channel=str(A)), lambda *_: None)
+    assert peers["bob"].ended == [(A, UnsubscribeCode.SERVER)]
+
+
+def test_a_session_key_does_not_travel():
+    assert "s1" not in session_digest("s1")
+    assert session_digest("") == ""
+    assert not ControlMessage("disconnect", session=session_digest("s1")).concerns("1", "")
+
+
+def test_there_is_a_limit_which_is_logged_once(caplog):
+    clients = Clients(1)
+    first = peer()
+    assert clients.admit(first)
+    assert not clients.admit(peer())
+    assert not clients.admit(peer())
+    assert caplog.text.count("MAX_CONNECTIONS") == 1
+    clients.forget(first)
+    assert clients.admit(peer())
+    assert len(clients) == 1
+
+
+class Leaver(Recorder):
+    """A client that goes when it is told to."""
+
+    def __init__(self, clients):
+        super().__init__()
+        self.clients = clients
+
+    def disconnect(self, code, reason=""):
+        self.ended.append((code, asyncio.get_running_loop().time()))
+        self.clients.forget(self)
+
+
+async def test_draining_spreads_the_goodbyes():
+    clients = Clients(-1)
+    peers = [Leaver(clients) for _ in range(10)]
+    for one in peers:
+        clients.admit(one)
+    await clients.drain(0.5)
+    assert clients.draining
+    times = sorted(when for one in peers for _, when in one.ended)
+    assert {code for one in peers for code, _ in one.ended} == {DisconnectCode.SHUTDOWN}
+    assert 0.3 < times[-1] - times[0] < 1.5
+    assert len(clients) == 0
+
+
+async def test_draining_nobody_or_few_takes_no_time():
+    clients = Clients(-1)
+    for one in (Leaver(clients), Leaver(clients)):
+        clients.admit(one)
+    started = asyncio.get_running_loop().time()
+    await clients.drain(100)
+    assert asyncio.get_running_loop().time() - started < 1
+
+
+async def test_who_does_not_go_is_not_waited_for_long(monkeypatch):
+    monkeypatch.setattr(clients_module, "DRAIN_GRACE", 0.05)
+    clients = Clients(-1)
+    stuck = peer()
+    clients.admit(stuck)
+    await clients.drain(0)
+    assert stuck.ended

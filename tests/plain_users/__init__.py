@@ -1,0 +1,1 @@
+"""An app whose users have neither groups nor permissions."""

@@ -1,0 +1,62 @@
+"""Handlers that do not come to an end, each in its own way, and one that is only slow; for sites that tests stop."""
+
+import asyncio
+import time
+
+from asgiref.sync import sync_to_async
+
+import live
+
+FOREVER = 120
+ASKED = "a handler was asked"
+
+
+def tell():
+    """Says in the site's log that the test may go on."""
+    print(ASKED, flush=True)
+
+
+class Slow(live.ChannelHandler):
+    """Takes a second to say yes."""
+
+    async def can_subscribe(self, user, channel, data):
+        tell()
+        await asyncio.sleep(1)
+        return True
+
+
+class Stubborn(live.ChannelHandler):
+    """Does not let itself be cancelled."""
+
+    async def can_subscribe(self, user, channel, data):
+        tell()
+        until = time.monotonic() + FOREVER
+        while time.monotonic() < until:
+            try:
+                await asyncio.sleep(FOREVER)
+            except asyncio.CancelledError:
+                pass
+        return True
+
+
+class InThread(live.ChannelHandler):
+    """Waits in a thread, as synchronous code does."""
+
+    async def can_subscribe(self, user, channel, data):
+        tell()
+        await sync_to_async(time.sleep)(FOREVER)
+        return True
+
+
+class Blocking(live.ChannelHandler):
+    """Stops the whole event loop."""
+
+    async def can_subscribe(self, user, channel, data):
+        tell()
+        time.sleep(FOREVER)  # noqa: ASYNC251
+        return True
+
+
+HANDLERS = {
+    name.__name__.lower(): f"tests.stuck_handlers.{name.__name__}" for name in (Slow, Stubborn, InThread, Blocking)
+}

@@ -1,0 +1,317 @@
+"""SIGTERM: a real daphne sends its clients away in time, goes on serving meanwhile, and always ends."""
+
+import asyncio
+import contextlib
+import gc
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from live import drain
+from live.asgi import live_application
+from live.node import runtime
+from tests.peers import Socket, until
+from tests.site import Site
+from tests.stuck_handlers import ASKED, HANDLERS
+
+CLIENTS = 20
+PROMPT = 2.5
+"""Seconds in which a process that waits for nothing is gone, on a machine that is busy; otherwise it takes 0.1."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The folder of all sites of this module, with a database: they run one after the other."""
+    folder = tmp_path_factory.mktemp("site")
+    Site(folder).prepare()
+    return folder
+
+
+@pytest.fixture
+def start(folder):
+    """Starts a site; it is killed in the end if it is still there, and may not have had a traceback."""
+    sites = []
+
+    def start(**live):
+        site = Site(folder, HANDLERS=HANDLERS, MAX_CONNECTIONS=-1, **live)
+        site.log_path = folder / f"{site.port}.log"
+        sites.append(site)
+        site.start()
+        # The node, and with it the drain, begins with the first request.
+        assert site.request("GET", "/readyz") == (200, b"ok\n")
+        return site
+
+    yield start
+    for site in sites:
+        site.stop(signal.SIGKILL)
+        assert "Traceback" not in site.log, site.log
+    gc.collect()
+
+
+async def gone(site):
+    """The exit code, when the process has ended."""
+    return await asyncio.to_thread(site.process.wait, 30)
+
+
+async def asked(site):
+    """Waits until a handler of `stuck_handlers` is at work."""
+    while ASKED not in site.log:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            await asyncio.to_thread(site.process.wait, 0.05)
+
+
+class Clock:
+    """Seconds since a moment."""
+
+    def __init__(self):
+        self.began = time.monotonic()
+
+    def __call__(self):
+        return time.monotonic() - self.began
+
+
+async def test_clients_are_sent_away_one_after_the_other_while_the_site_is_served(start):
+    site = start(DRAIN_SECONDS=2)
+    left = []
+
+    async def leave(peer):
+        ended = await peer.closed()
+        left.append(clock())
+        return ended
+
+    async with contextlib.AsyncExitStack() as stack:
+        peers = [await stack.enter_async_context(site.connect()) for _ in range(CLIENTS)]
+        clock = Clock()
+        site.process.send_signal(signal.SIGTERM)
+        leaving = [asyncio.create_task(leave(peer)) for peer in peers]
+        await asyncio.wait(leaving, return_when=asyncio.FIRST_COMPLETED)
+        status, reasons = await asyncio.to_thread(site.request, "GET", "/readyz")
+        assert (status, b"draining" in reasons) == (503, True)
+        assert await asyncio.to_thread(site.request, "GET", "/livez") == (200, b"ok\n")
+        assert (await asyncio.to_thread(site.request, "GET", "/accounts/login/"))[0] == 200
+        async with site.connect(hello=False) as late:
+            await late.send({"connect": {}})
+            assert await late.closed() == (3001, {"code": 3001, "reason": "shutdown"})
+        assert await asyncio.gather(*leaving) == [(3001, {"code": 3001, "reason": "shutdown"})] * CLIENTS
+    # Evenly: in no half second more than half of them.
+    assert left[0] < 0.5
+    assert left[-1] > 1.4
+    assert all(left[number + CLIENTS // 2] - left[number] > 0.5 for number in range(CLIENTS // 2))
+    assert await gone(site) == 0
+    assert clock() < 2 + drain.GRACE
+    assert "took too long" not in site.log
+
+
+@pytest.mark.parametrize("seconds", [0, 30])
+async def test_without_clients_it_ends_at_once(start, seconds):
+    site = start(DRAIN_SECONDS=seconds)
+    clock = Clock()
+    site.process.send_signal(signal.SIGTERM)
+    assert await gone(site) == 0
+    assert clock() < PROMPT
+
+
+async def test_with_no_time_all_leave_at_once(start):
+    site = start(DRAIN_SECONDS=0)
+    async with site.connect() as one, site.connect() as other:
+        clock = Clock()
+        site.process.send_signal(signal.SIGTERM)
+        for peer in (one, other):
+            assert await peer.closed() == (3001, {"code": 3001, "reason": "shutdown"})
+    assert await gone(site) == 0
+    assert clock() < PROMPT
+
+
+async def test_a_second_signal_ends_it_at_once(start):
+    site = start(DRAIN_SECONDS=30)
+    async with site.connect(), site.connect() as second, site.connect() as third:
+        clock = Clock()
+        site.process.send_signal(signal.SIGTERM)
+        # The first is gone at once, the others would wait for ten seconds and more.
+        while (await asyncio.to_thread(site.request, "GET", "/readyz"))[0] != 503:
+            pass
+        site.process.send_signal(signal.SIGTERM)
+        assert await gone(site) == 0
+        assert clock() < PROMPT + 1
+        for peer in (second, third):
+            await peer.closed()
+
+
+async def test_a_signal_before_the_first_request_is_the_server_s(folder):
+    site = Site(folder)
+    site.log_path = folder / f"{site.port}.log"
+    site.start()
+    clock = Clock()
+    site.process.send_signal(signal.SIGTERM)
+    assert await gone(site) == 0
+    assert clock() < PROMPT
+
+
+async def test_ctrl_c_ends_it_at_once(start):
+    site = start(DRAIN_SECONDS=30)
+    async with site.connect(), site.connect() as peer:
+        clock = Clock()
+        site.process.send_signal(signal.SIGINT)
+        await gone(site)
+        assert clock() < PROMPT
+        await peer.closed()
+
+
+async def test_a_request_under_way_is_answered(start):
+    site = start(DRAIN_SECONDS=0)
+    answer = asyncio.create_task(asyncio.to_thread(site.request, "GET", "/api/live/info/slow/a/b"))
+    await asked(site)
+    site.process.send_signal(signal.SIGTERM)
+    assert (await answer)[0] == 200
+    assert await gone(site) == 0
+
+
+@pytest.mark.parametrize("scope", ["stubborn", "inthread"])
+async def test_a_handler_that_hangs_does_not_keep_the_process(start, scope):
+    site = start(DRAIN_SECONDS=1)
+    async with site.connect() as peer, site.connect():
+        await peer.send({"subscribe": {"channel": f"{scope}/a/b"}})
+        await asked(site)
+        clock = Clock()
+        site.process.send_signal(signal.SIGTERM)
+        assert await peer.closed() == (3001, {"code": 3001, "reason": "shutdown"})
+        await gone(site)
+        assert clock() < 1 + drain.GRACE + 1
+
+
+async def test_a_loop_that_is_blocked_does_not_keep_the_process(start):
+    site = start(DRAIN_SECONDS=0)
+    async with site.connect() as peer:
+        await peer.send({"subscribe": {"channel": "blocking/a/b"}})
+        await asked(site)
+        clock = Clock()
+        site.process.send_signal(signal.SIGTERM)
+        assert await gone(site) == 1
+        assert drain.GRACE - 0.5 < clock() < drain.GRACE + 1
+        assert "still not ended" in site.log
+        await peer.closed()
+
+
+# The pieces
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A server's handler of SIGTERM; a list of the signals it got."""
+    monkeypatch.setattr(drain, "_end_after", lambda seconds: None)
+    monkeypatch.setattr(drain, "_drain", None)
+    monkeypatch.setattr(drain, "_loop", None)
+    got = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: got.append(number))
+    yield got
+    signal.signal(signal.SIGTERM, before)
+
+
+async def install():
+    drain.install()
+    return signal.getsignal(signal.SIGTERM)
+
+
+async def test_it_stands_in_front_of_the_server_s_handler_once(server):
+    theirs = signal.getsignal(signal.SIGTERM)
+    ours = await install()
+    assert ours is not theirs
+    assert await install() == ours
+    ours(signal.SIGTERM, None)
+    ours(signal.SIGTERM, None)
+    assert server == [signal.SIGTERM]
+
+
+async def test_a_loop_that_follows_takes_its_place(server):
+    """As where one test after the other serves: no chain of handlers grows."""
+    theirs = signal.getsignal(signal.SIGTERM)
+    await asyncio.to_thread(lambda: None)
+    first = await install()
+    drain._loop = None
+    second = await install()
+    assert second != first
+    assert second.__self__.previous is theirs
+
+
+def test_a_loop_that_is_gone_leaves_the_signal_to_the_server(server):
+    ours = asyncio.run(install())
+    ours(signal.SIGTERM, None)
+    assert server == [signal.SIGTERM]
+
+
+async def test_nothing_is_installed_in_a_thread(server):
+    theirs = signal.getsignal(signal.SIGTERM)
+    assert await asyncio.to_thread(lambda: asyncio.run(install())) is theirs
+
+
+async def test_nothing_is_installed_where_nobody_or_only_the_loop_handles_it(server):
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    assert await install() is signal.SIG_DFL
+    drain._loop = None
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, server.append, 1)
+    try:
+        theirs = signal.getsignal(signal.SIGTERM)
+        assert await install() is theirs
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+
+
+async def test_a_drain_that_fails_still_ends_the_process(server, monkeypatch, caplog):
+    node = await runtime.serve()
+    try:
+
+        async def fail(seconds):
+            raise RuntimeError("drain")
+
+        monkeypatch.setattr(node, "drain", fail, raising=False)
+        (await install())(signal.SIGTERM, None)
+        await until(lambda: server)
+        assert "the drain failed" in caplog.text
+    finally:
+        await runtime.stop_serving()
+
+
+async def test_what_comes_after_the_node_left_starts_no_other(server):
+    async def http(scope, receive, send):
+        await send({"type": "http.response.start", "status": 204})
+
+    application = live_application(http)
+    await runtime.serve()
+    (await install())(signal.SIGTERM, None)
+    await until(lambda: server)
+    assert runtime.current_node() is None
+
+    request, handshake = Socket(), Socket()
+    await application({"type": "http", "path": "/", "method": "GET"}, None, request.send)
+    assert request.events == [{"type": "http.response.start", "status": 204}]
+
+    async def receive():
+        return {"type": "websocket.connect"}
+
+    await application({"type": "websocket", "path": "/api/live/ws"}, receive, handshake.send)
+    assert handshake.events == [{"type": "websocket.close", "code": 3001}]
+    assert runtime.current_node() is None
+
+
+async def test_requests_are_counted_until_the_last_has_ended():
+    requests = drain.Requests()
+    await requests.ended()
+    with requests.one():
+        with requests.one():
+            waiting = asyncio.create_task(requests.ended())
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not waiting.done()
+    await waiting
+
+
+def test_what_ends_the_process_runs_beside_it(monkeypatch, caplog):
+    ended = threading.Event()
+    monkeypatch.setattr(drain.os, "_exit", lambda code: ended.set())
+    drain._end_after(0.0)
+    assert ended.is_set()
+    assert "something hangs" in caplog.text
