@@ -1,4 +1,5 @@
-# The demo site in one container: daphne with the pages built in. docker-compose.yml runs it beside Telegraf.
+# The demo site in one container: daphne with the pages built in. docker-compose.yml runs two of them behind nginx.
+# The database is made by `python manage.py migrate` and `seed_demo` first, once, whatever the number of nodes.
 
 FROM node:22-slim AS pages
 WORKDIR /app
@@ -22,5 +23,6 @@ COPY --from=pages /app/project/static/project/vendor project/static/project/vend
 USER live
 VOLUME /var/lib/live
 EXPOSE 8000
-# exec: daphne itself gets the SIGTERM of `docker stop`.
-CMD ["sh", "-c", "python manage.py migrate --verbosity 0 && python manage.py seed_demo && exec python -m daphne --endpoint tcp:port=8000:interface=0.0.0.0:backlog=1024 --no-server-name --verbosity 0 project.asgi:application"]
+# No shell around it: daphne itself gets the SIGTERM of `docker stop`, and drains. It believes X-Forwarded-For, so it is
+# to be reached through a proxy only.
+CMD ["python", "-m", "daphne", "--endpoint", "tcp:port=8000:interface=0.0.0.0:backlog=4096", "--proxy-headers", "--no-server-name", "--verbosity", "0", "project.asgi:application"]

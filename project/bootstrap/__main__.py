@@ -8,6 +8,7 @@ from project.bootstrap.steps import SetupError, error
 # The function of each word, which returns the exit code.
 COMMANDS = {
     "demo": "demo:main",
+    "cluster": "cluster:main",
     "test": "checks:test",
     "lint": "checks:lint",
     "bench": "bench:main",

@@ -5,7 +5,6 @@ killed outright. The agent is started again when it ends; without daphne there i
 """
 
 import errno
-import http.client
 import os
 import signal
 import socket
@@ -14,14 +13,12 @@ import time
 from collections.abc import Mapping
 
 from project.bootstrap import environment, prepare
-from project.bootstrap.processes import Child, describe, end, end_with_parent
+from project.bootstrap.processes import Child, Service, answers, catch_stops, describe, end, end_with_parent
 from project.bootstrap.steps import SetupError, Steps, end_by_interrupt_on, error, run
 
 START_SECONDS = 60.0
 STOP_SECONDS = 3.0
 BACKLOG = 1024  # Twisted's default of 50 drops connections when a thousand tabs come back at once
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Address:
@@ -82,6 +79,20 @@ class Address:
         return None
 
 
+def start_daphne(name: str, endpoint: str, env: Mapping[str, str], *options: str) -> Child:
+    """One daphne of the demo site; `env` is added to this process's environment."""
+    # Verbosity 0: warnings and errors only, no line per request.
+    options = ("--endpoint", endpoint, "--no-server-name", "--verbosity", "0", *options)
+    return Child(name, [environment.PYTHON, "-m", "daphne", *options, "project.asgi:application"], os.environ | env)
+
+
+def start_agent(url: str, token: str) -> Child:
+    """The agent, pushing to the site at `url`."""
+    # The token goes through the environment: arguments are visible to every user of the machine.
+    env = os.environ | {"LIVE_TOKEN": token}
+    return Child("agent", [environment.PYTHON, "-m", "project.agent", "--url", f"{url}/api/live/push/host"], env)
+
+
 class Supervisor:
     """Starts the site's two processes, watches over them and ends them."""
 
@@ -89,14 +100,11 @@ class Supervisor:
         self.address = address
         self.token = token
         self.stops: list[int] = []
-        self.agent: Child | None = None
-        self.agent_pause = FIRST_PAUSE
-        self.agent_due = 0.0
+        self.agent = Service("agent", lambda: start_agent(address.url, token))
 
     def run(self) -> int:
         """Runs until a signal or the end of daphne; returns the exit code."""
-        for number in STOPPING:
-            signal.signal(number, lambda received, _frame: self.stops.append(received))
+        self.stops = catch_stops()
         daphne = self._start_daphne()
         try:
             if not self._wait_for_site(daphne):
@@ -107,13 +115,13 @@ class Supervisor:
                 if (code := daphne.code()) is not None:
                     error(f"daphne ended with {describe(code)}; the demo ends.")
                     return 1
-                self._keep_agent()
+                self.agent.tend()
                 time.sleep(0.1)
             print("\nStopping …", flush=True)
             return 0
         finally:
             received = len(self.stops)
-            children = [daphne] if self.agent is None else [self.agent, daphne]
+            children = [daphne] if self.agent.child is None else [self.agent.child, daphne]
             killed = end(children, STOP_SECONDS, hurry=lambda: len(self.stops) > received)
             if killed:
                 error(f"{' and '.join(killed)} did not end in {STOP_SECONDS:.0f} s and had to be killed.")
@@ -121,9 +129,8 @@ class Supervisor:
                 print("Stopped.", flush=True)
 
     def _start_daphne(self) -> Child:
-        # Verbosity 0: warnings and errors only, no line per request.
-        options = ["--endpoint", self.address.endpoint, "--no-server-name", "--verbosity", "0"]
-        return Child("daphne", [environment.PYTHON, "-m", "daphne", *options, "project.asgi:application"])
+        # All clients are told at once that it ends: nobody waits at Ctrl-C.
+        return start_daphne("daphne", self.address.endpoint, {"LIVE_DRAIN_SECONDS": "0"})
 
     def _wait_for_site(self, daphne: Child) -> bool:
         deadline = time.monotonic() + START_SECONDS
@@ -131,38 +138,13 @@ class Supervisor:
             if (code := daphne.code()) is not None:
                 error(f"daphne ended with {describe(code)} before the site answered.")
                 return False
-            if self._answers():
+            if answers(self.address.local_ip, self.address.port):
                 return True
             if time.monotonic() > deadline:
                 error(f"The site did not answer at {self.address.url} within {START_SECONDS:.0f} s.")
                 return False
             time.sleep(0.1)
         return True
-
-    def _answers(self) -> bool:
-        connection = http.client.HTTPConnection(self.address.local_ip, self.address.port, timeout=5)
-        try:
-            connection.request("GET", "/")
-            return connection.getresponse().status < 500
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
-
-    def _keep_agent(self) -> None:
-        """Starts the agent, and again when it ended, later each time while it keeps ending early."""
-        if self.agent is None:
-            if time.monotonic() >= self.agent_due:
-                # The token goes through the environment: arguments are visible to every user of the machine.
-                env = os.environ | {"LIVE_TOKEN": self.token}
-                url = f"{self.address.url}/api/live/push/host"
-                self.agent = Child("agent", [environment.PYTHON, "-m", "project.agent", "--url", url], env)
-        elif (code := self.agent.code()) is not None:
-            if time.monotonic() - self.agent.started > 2 * LONGEST_PAUSE:
-                self.agent_pause = FIRST_PAUSE
-            error(f"The agent ended with {describe(code)}; it is started again in {self.agent_pause:.0f} s.")
-            self.agent, self.agent_due = None, time.monotonic() + self.agent_pause
-            self.agent_pause = min(2 * self.agent_pause, LONGEST_PAUSE)
 
     def _print_welcome(self) -> None:
         url = self.address.url

@@ -114,4 +114,4 @@ def test_an_unknown_word_is_answered_with_the_known_ones() -> None:
     command = [sys.executable, "-m", "project.bootstrap", "serve"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 2
-    assert "demo,test" in result.stderr
+    assert "demo,cluster,test" in result.stderr
