@@ -61,7 +61,8 @@ class LiveApplication:
     async def _open(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Serves a WebSocket."""
         drain.install()
-        if drain.has_left():
+        node = runtime.current_node()
+        if drain.has_left() or (node is not None and node.draining):
             await receive()
             await send({"type": "websocket.close", "code": int(DisconnectCode.SHUTDOWN)})
             return
