@@ -26,7 +26,8 @@ class Recorder:
         self.arrived = asyncio.Event()
 
     def write(self, message):
-        self.messages.append(json.loads(message.raw))
+        # As a client takes it: several may be joined.
+        self.messages += map(json.loads, message.raw.split(b"\n"))
         self.arrived.set()
 
     def unsubscribed(self, channel):
@@ -70,6 +71,7 @@ class Listener:
         self.members = []
         self.messages = []
         self.states = []
+        self.interruptions = 0
         self.changed = asyncio.Event()
 
     def deliver(self, channel, publication):
@@ -87,6 +89,9 @@ class Listener:
     def relay_lost(self):
         self.states.append("lost")
         self.changed.set()
+
+    def relay_interrupted(self):
+        self.interruptions += 1
 
     def relay_returned(self):
         self.states.append("returned")

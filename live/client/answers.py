@@ -31,6 +31,8 @@ async def publish(client: Client, command: Publish) -> bytes:
         raise BadData("publish without data")
     data, options = await check_publication(client.user, channel, command.data)
     await client.node.publish(channel, data, options, info=client.info)
+    # A client that is subscribed itself gets the publication before the reply, where that is this node's to say.
+    client.node.hub.flush()
     return replies.empty_reply(command.id, "publish")
 
 

@@ -79,6 +79,7 @@ class Client:
         "session_key",
         "subscriptions",
         "user",
+        "write",
     )
 
     def __init__(self, node: Node, user: User, send: Any, *, session_key: str = "") -> None:
@@ -101,6 +102,8 @@ class Client:
             on_slow=self.overflow,
             on_error=self._write_failed,
         )
+        self.write = self._outbox.deliver
+        """Takes what the hub sends to many; the outbox's own, as one more call for each delivery would be felt."""
         self._timer = asyncio.get_running_loop().call_later(
             node.settings.connect_timeout, self.disconnect, DisconnectCode.CONNECT_TIMEOUT
         )
@@ -158,17 +161,13 @@ class Client:
 
     # From the hub and the node
 
-    def write(self, message: Encoded) -> None:
-        """Hands a message to the outbox."""
-        self._outbox.write(message)
-
     def overflow(self) -> None:
         """More waits for this client than may: it reads too slowly, and may come back and recover."""
         self.disconnect(DisconnectCode.SLOW, flush=False)
 
     def reply(self, raw: bytes) -> None:
         """Tells this client something."""
-        self.write(Encoded(raw))
+        self._outbox.write(Encoded(raw))
 
     def unsubscribed(self, channel: Channel) -> None:
         """The position in `channel` cannot be kept: the client is told, and subscribes again by itself."""

@@ -70,6 +70,10 @@ class ChannelHandler:
     join_leave: bool = False
     """Whether every subscriber is told who comes and goes: what `presence` costs, and a message to all each time."""
 
+    latest_only: bool = False
+    """Whether a subscriber that lags gets the newest publication in place of all it missed: for gauges. Only in
+    channels without history, whose publications have no offsets to miss."""
+
     async def can_subscribe(self, user: User, channel: Channel, data: Any) -> bool:
         """Whether `user` may receive `channel`; `data` is what the client sent along, or None."""
         return False
@@ -92,4 +96,4 @@ class ChannelHandler:
     @property
     def options(self) -> ChannelOptions:
         """What the engine keeps for this handler's channels."""
-        return ChannelOptions(self.history_size, self.history_ttl, self.keep_last)
+        return ChannelOptions(self.history_size, self.history_ttl, self.keep_last, self.latest_only)

@@ -24,7 +24,7 @@ _NEEDED = (
     "state",
     "transport",
 )
-_NEEDED_OF_TRANSPORT = ("_tempDataLen", "connected", "dataBuffer", "offset", "writeSomeData")
+_NEEDED_OF_TRANSPORT = ("_tempDataLen", "connected", "dataBuffer", "offset", "socket")
 
 
 class DaphneConnection:
@@ -43,21 +43,34 @@ class DaphneConnection:
         # A TLS transport has no buffer to look at: there, everything goes through its own.
         self._direct = _has(protocol.transport, _NEEDED_OF_TRANSPORT) and not protocol._perMessageCompress
 
-    def write_frame(self, frame: bytes) -> None:
-        """Sends a whole wire frame; nothing when the connection is closing or closed."""
+    def write_at_once(self, frame: bytes) -> bool:
+        """Sends a whole wire frame if nothing is in its way; False when it was not sent and has to wait.
+
+        True also when the connection is closing or closed: then nothing is to be sent any more.
+        """
         protocol = self._protocol
         if protocol.state != protocol.STATE_OPEN:
-            return
+            return True
         transport = protocol.transport
-        idle = self._direct and not (transport._tempDataLen or transport.dataBuffer or protocol.send_queue)
-        if idle and transport.connected:
-            sent = transport.writeSomeData(frame)
-            if sent == len(frame):
-                return
-            # Anything but a number is a lost connection: Twisted finds out by the write below.
-            if isinstance(sent, int) and sent > 0:
-                frame = frame[sent:]
-        protocol.sendData(frame)
+        if not self._direct or transport._tempDataLen or transport.dataBuffer or protocol.send_queue:
+            return False
+        if not transport.connected:
+            return False
+        try:
+            sent = transport.socket.send(frame)
+        except BlockingIOError:
+            return False
+        except OSError:
+            # A lost connection: Twisted finds out by the write.
+            sent = 0
+        if sent != len(frame):
+            protocol.sendData(frame[sent:])
+        return True
+
+    def write_frame(self, frame: bytes) -> None:
+        """Sends a whole wire frame, behind what is on its way; nothing when the connection is closing or closed."""
+        if not self.write_at_once(frame):
+            self._protocol.sendData(frame)
 
     def held_bytes(self) -> int:
         """Bytes sent to a peer that has not taken them yet; daphne's `send` takes whatever comes (pitfall 14)."""

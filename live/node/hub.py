@@ -1,18 +1,21 @@
 """In one process: which clients are subscribed to which channel, and the fan-out to them.
 
 A publication is encoded once and the same bytes go to every subscriber's outbox, in one synchronous block: nothing
-can come between, and nothing is lost to a cancelled task. For channels with history the hub lets offsets through one
-by one: older ones are dropped, a gap is reported to the node, which fills it from the store.
+can come between, and nothing is lost to a cancelled task. What comes to a channel in one turn of the loop is joined
+before it is written, so that a burst costs each subscriber a few writes. For channels with history the hub lets offsets
+through one by one: older ones are dropped, a gap is reported to the node, which fills it from the store.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import Protocol
 
 from live.channel import Channel
-from live.node.outbox import Encoded
+from live.node.counters import Counters
+from live.node.outbox import Encoded, joined
 from live.protocol.replies import member_push, publication_push
 from live.store import Position, Publication
 
@@ -104,12 +107,18 @@ class Subscription:
 class _Subscribers:
     """The subscriptions of one channel, and how far the channel was delivered on this node."""
 
-    __slots__ = ("early", "filling", "live", "position", "seen", "waiting")
+    __slots__ = ("early", "filling", "last", "latest_only", "live", "pending", "position", "scope", "seen", "waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+        self.latest_only = False
+        self.pending: list[Encoded] = []
+        """What came in this turn of the loop and is not written yet."""
         self.live: dict[Subscriber, Subscription] = {}
         self.waiting: dict[Subscriber, Subscription] = {}
         self.position: Position | None = None
+        self.last: Publication | None = None
+        """The last one delivered, where there are offsets."""
         self.filling = False
         self.seen = 0
         # What came before the first subscriber's position was read; short-lived, and bounded below.
@@ -131,14 +140,15 @@ class Hub:
     left to be read from the store. `hold_limit` is the most bytes held for a subscription that is not live yet.
     """
 
-    def __init__(self, *, on_gap: Callable[[Channel], None], hold_limit: int) -> None:
+    def __init__(self, *, on_gap: Callable[[Channel], None], hold_limit: int, counters: Counters | None = None) -> None:
+        self._counters = counters or Counters()
+        self._unwritten: list[_Subscribers] = []
+        """Channels with something pending."""
         self._channels: dict[Channel, _Subscribers] = {}
         self._hold_limit = hold_limit
         self._on_gap = on_gap
         self.encoded = 0
         """Publications encoded so far: one for each delivered, however many subscribers."""
-        self.deliveries = 0
-        """Messages handed to outboxes so far."""
 
     def __contains__(self, channel: Channel) -> bool:
         return channel in self._channels
@@ -155,11 +165,19 @@ class Hub:
         entry = self._channels.get(channel)
         return len(entry.live) + len(entry.waiting) if entry else 0
 
-    def add(self, channel: Channel, subscriber: Subscriber) -> Subscription:
-        """A new subscription that holds publications back until it is released."""
+    def subscriptions(self) -> int:
+        """All subscriptions on this node."""
+        return sum(len(entry.live) + len(entry.waiting) for entry in self._channels.values())
+
+    def add(self, channel: Channel, subscriber: Subscriber, *, latest_only: bool = False) -> Subscription:
+        """A new subscription that holds publications back until it is released.
+
+        `latest_only`: subscribers that lag get the newest publication in place of all.
+        """
         entry = self._channels.get(channel)
         if entry is None:
-            entry = self._channels[channel] = _Subscribers()
+            entry = self._channels[channel] = _Subscribers(channel.scope)
+        entry.latest_only = latest_only
         subscription = Subscription(channel, subscriber, limit=self._hold_limit)
         entry.waiting[subscriber] = subscription
         return subscription
@@ -204,6 +222,8 @@ class Hub:
             self._make_live(entry, subscription)
 
     def _make_live(self, entry: _Subscribers, subscription: Subscription) -> None:
+        # What is pending came before it.
+        self._write_pending(entry)
         entry.waiting.pop(subscription.subscriber, None)
         entry.live[subscription.subscriber] = subscription
 
@@ -225,7 +245,7 @@ class Hub:
         if publication.epoch != entry.position.epoch:
             self._restart(channel, entry, Position(publication.offset, publication.epoch))
         elif publication.offset == entry.position.offset + 1:
-            entry.position = publication.position
+            entry.position, entry.last = publication.position, publication
             self._fan_out(channel, entry, publication)
         elif publication.offset > entry.position.offset:
             entry.filling = True
@@ -240,6 +260,16 @@ class Hub:
     def positions(self) -> dict[Channel, Position]:
         """How far the channels with history were delivered here."""
         return {channel: entry.position for channel, entry in self._channels.items() if entry.position is not None}
+
+    def last_delivered(self) -> dict[Channel, Publication]:
+        """The last publication of each channel with history that was delivered here."""
+        return {channel: entry.last for channel, entry in self._channels.items() if entry.last is not None}
+
+    def restart(self, channel: Channel, top: Position) -> None:
+        """What was delivered is not what the store has: the subscribers are told, and start from `top`."""
+        entry = self._channels.get(channel)
+        if entry is not None:
+            self._restart(channel, entry, top)
 
     def check(self, channel: Channel, delivered: Position, top: Position) -> None:
         """Compares what was `delivered` when the store was asked with the `top` position it answered.
@@ -284,7 +314,7 @@ class Hub:
             if not complete or publication.offset != entry.position.offset + 1:
                 complete = False
                 break
-            entry.position = publication.position
+            entry.position, entry.last = publication.position, publication
             self._fan_out(channel, entry, publication)
         if not complete or entry.position.offset < top.offset:
             self._restart(channel, entry, top)
@@ -300,7 +330,8 @@ class Hub:
 
     def _restart(self, channel: Channel, entry: _Subscribers, position: Position) -> None:
         """The subscribers' positions cannot be continued: they are told, and subscribe again."""
-        entry.position = position
+        self._write_pending(entry)
+        entry.position, entry.last = position, None
         entry.filling = False
         entry.seen = position.offset
         for subscription in entry.all():
@@ -317,15 +348,36 @@ class Hub:
             )
         )
         self.encoded += 1
+        if entry.latest_only:
+            message.channel = channel
         self._write(entry, publication.offset, message)
 
     def _write(self, entry: _Subscribers, offset: int, message: Encoded) -> None:
-        self.deliveries += len(entry.live)
-        # A copy: a client found slow while it is written to leaves the dictionary.
-        for subscriber in list(entry.live):
-            subscriber.write(message)
+        if not entry.pending:
+            if not self._unwritten:
+                asyncio.get_running_loop().call_soon(self.flush)
+            self._unwritten.append(entry)
+        entry.pending.append(message)
         if entry.waiting:
+            # One of these may become live with this message; then the others have it already.
+            self._write_pending(entry)
             for subscription in list(entry.waiting.values()):
                 subscription.offer(offset, message)
                 if subscription.live:
                     self._make_live(entry, subscription)
+
+    def flush(self) -> None:
+        """Writes what is pending, now; called once in each turn of the loop in which something came."""
+        unwritten, self._unwritten = self._unwritten, []
+        for entry in unwritten:
+            self._write_pending(entry)
+
+    def _write_pending(self, entry: _Subscribers) -> None:
+        pending, entry.pending = entry.pending, []
+        if not pending:
+            return
+        self._counters.deliveries[entry.scope] += len(pending) * len(entry.live)
+        for message in joined(pending):
+            # A copy: a client found slow while it is written to leaves the dictionary.
+            for subscriber in list(entry.live):
+                subscriber.write(message)

@@ -21,6 +21,7 @@ from live.conf import LiveSettings
 from live.exceptions import EngineUnavailable, PublicationTooLarge, UnrecoverablePosition
 from live.node.clients import Clients, Peer
 from live.node.control import ControlMessage, NodeReport, Survey
+from live.node.counters import Counters
 from live.node.gaps import Gaps
 from live.node.hub import Hub, Subscriber, Subscription
 from live.node.messages import Messages
@@ -76,7 +77,12 @@ class Node:
         self.settings = settings
         self.store = store
         self.clients = Clients(settings.max_connections)
-        self.hub = Hub(on_gap=lambda channel: self.gaps.fill(channel), hold_limit=settings.client_queue_max_bytes)
+        self.counters = Counters()
+        self.hub = Hub(
+            on_gap=lambda channel: self.gaps.fill(channel),
+            hold_limit=settings.client_queue_max_bytes,
+            counters=self.counters,
+        )
         self.relay: Relay = (
             LocalRelay(layer, self) if isinstance(layer, InMemoryChannelLayer) else LayerRelay(layer, self)
         )
@@ -181,7 +187,7 @@ class Node:
         then calls `release` with the state's position. Raises `EngineUnavailable`; then nothing is left.
         """
         options = self._possible(options)
-        subscription = self.hub.add(channel, client)
+        subscription = self.hub.add(channel, client, latest_only=options.latest_only and not options.has_history)
         recovery = None
         try:
             # Join before reading the position: a publication in between would otherwise be lost.
@@ -286,7 +292,7 @@ class Node:
         if self.relay.single_process or self.store.shared:
             return options
         # Offsets of one process mean nothing to another: without a shared store there is no history.
-        return ChannelOptions(keep_last=options.keep_last)
+        return ChannelOptions(keep_last=options.keep_last, latest_only=options.latest_only)
 
     async def _publish_turn(self, drafts: Sequence[Draft]) -> list[Publication]:
         publications = await self.store.append_many(drafts)
@@ -329,6 +335,10 @@ class Node:
     def relay_lost(self) -> None:
         """Nothing arrives any more: clients stay connected, new subscriptions are refused for now."""
         self.spawn(self._send_signal(relay_disconnected), "the signal relay_disconnected")
+
+    def relay_interrupted(self) -> None:
+        """What comes next may be of a store that went back in time."""
+        self.gaps.interrupted()
 
     def relay_returned(self) -> None:
         """What was published meanwhile may have been lost: positions are compared with the store."""

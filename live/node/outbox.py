@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+from live.channel import Channel
 from live.exceptions import DisconnectCode
 from live.protocol.replies import disconnect_push
 
@@ -23,6 +24,9 @@ MESSAGES_PER_WIRE_FRAME = 16
 
 WIRE_FRAME_MAX_BYTES = 256 * 1024
 """Messages are joined up to this size: servers and clients refuse wire frames above 1 MiB (client-protocol §0)."""
+
+LAGS = 64
+"""A client lags when more than this part of its limit waits for it."""
 
 CLOSE_TIMEOUT = 1.0
 """Seconds the goodbye to a client may take when its socket does not move."""
@@ -49,10 +53,16 @@ def wire_frame(payload: bytes) -> bytes:
 class Encoded:
     """A message encoded once and shared by every outbox it goes to: JSON as bytes, as text, as a whole wire frame."""
 
-    __slots__ = ("_frame", "_text", "raw")
+    __slots__ = ("_frame", "_text", "channel", "count", "newest", "raw")
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
+        self.count = 1
+        """Messages joined in it."""
+        self.channel: Channel | None = None
+        """Set where a client that lags needs the newest message of that channel only."""
+        self.newest = self
+        """Of several messages joined in this one, the last."""
         self._text: str | None = None
         self._frame: bytes | None = None
 
@@ -71,6 +81,31 @@ class Encoded:
         return self._frame
 
 
+def joined(messages: list[Encoded]) -> Iterator[Encoded]:
+    """The same messages in as few as may be: so many of them in one, joined by newlines, as a wire frame may hold."""
+    if len(messages) == 1:
+        yield messages[0]
+        return
+    some: list[Encoded] = []
+    size = 0
+    for message in messages:
+        if some and (len(some) == MESSAGES_PER_WIRE_FRAME or size + len(message.raw) > WIRE_FRAME_MAX_BYTES):
+            yield _join(some)
+            some, size = [], 0
+        some.append(message)
+        size += len(message.raw) + 1
+    yield _join(some)
+
+
+def _join(messages: list[Encoded]) -> Encoded:
+    newest = messages[-1]
+    if len(messages) == 1:
+        return newest
+    together = Encoded(b"\n".join([message.raw for message in messages]))
+    together.count, together.newest, together.channel = len(messages), newest, newest.channel
+    return together
+
+
 class Outbox:
     """The messages on their way to one client.
 
@@ -81,6 +116,7 @@ class Outbox:
     __slots__ = (
         "_closing",
         "_interrupted",
+        "_latest",
         "_limit",
         "_on_error",
         "_on_slow",
@@ -103,6 +139,8 @@ class Outbox:
         self._on_slow = on_slow
         self._on_error = on_error
         self._queue: deque[Encoded] = deque()
+        self._latest: dict[Channel, Encoded] | None = None
+        """The newest messages of channels of which a client that lags needs no others."""
         self._task: asyncio.Task[None] | None = None
         self._closing: tuple[DisconnectCode, str] | None = None
         self._interrupted = False
@@ -112,13 +150,38 @@ class Outbox:
         """Takes `message` for delivery; returns at once. After `close` it does nothing."""
         if self._closing is not None:
             return
+        waiting = self.queued_bytes + self.held_bytes()
+        if message.channel is not None and waiting > self._limit // LAGS:
+            self._keep_latest(message.channel, message.newest, waiting)
+            return
         size = len(message.raw)
-        if self.queued_bytes + self.held_bytes() + size > self._limit:
+        if waiting + size > self._limit:
             self._on_slow()
             return
         self._queue.append(message)
         self.queued_bytes += size
         self._wake()
+
+    deliver = write
+    """Like `write`, for what the hub sends to many: as soon as may be, without waiting for more to go with it."""
+
+    def _keep_latest(self, channel: Channel, message: Encoded, waiting: int) -> None:
+        if self._latest is None:
+            self._latest = {}
+        older = self._latest.pop(channel, None)
+        growth = len(message.raw) - (len(older.raw) if older else 0)
+        if waiting + growth > self._limit:
+            self._on_slow()
+            return
+        self._latest[channel] = message
+        self.queued_bytes += growth
+        self._wake()
+
+    def _queue_latest(self) -> None:
+        """The client has caught up: what was kept of channels with the newest message only follows."""
+        if self._latest:
+            self._queue.extend(self._latest.values())
+            self._latest = None
 
     def held_bytes(self) -> int:
         """Bytes that left the queue and are known to wait on the server's side."""
@@ -151,25 +214,29 @@ class Outbox:
 
     def _drop(self) -> None:
         self._queue.clear()
+        self._latest = None
         self.queued_bytes = 0
 
     def _take(self) -> list[Encoded]:
         """The messages of the next wire frame: the oldest; clients split them again at newlines."""
         first = self._queue.popleft()
-        size = len(first.raw)
+        size, count = len(first.raw), first.count
         messages = [first]
-        while self._queue and len(messages) < MESSAGES_PER_WIRE_FRAME:
-            if size + len(self._queue[0].raw) > WIRE_FRAME_MAX_BYTES:
+        while self._queue:
+            message = self._queue[0]
+            count += message.count
+            if count > MESSAGES_PER_WIRE_FRAME or size + len(message.raw) > WIRE_FRAME_MAX_BYTES:
                 break
-            message = self._queue.popleft()
             size += len(message.raw)
-            messages.append(message)
+            messages.append(self._queue.popleft())
         self.queued_bytes -= size
         return messages
 
     async def _drain(self) -> None:
         try:
-            while self._queue:
+            while self._queue or self._latest:
+                if not self._queue:
+                    self._queue_latest()
                 text = "\n".join([message.text for message in self._take()])
                 await self._send({"type": "websocket.send", "text": text})
             if self._closing is not None:

@@ -11,13 +11,16 @@ from collections.abc import Callable
 
 from live.exceptions import DisconnectCode
 from live.node.daphne import DaphneConnection, find_connection
-from live.node.outbox import Outbox, Send, wire_frame
+from live.node.outbox import LAGS, Encoded, Outbox, Send, wire_frame
+
+RETRY = 0.05
+"""Seconds after which a client that lags is looked at again."""
 
 
 class DaphneOutbox(Outbox):
     """Writes once for all messages of a turn of the loop; what the transport holds counts towards the limit."""
 
-    __slots__ = ("_connection", "_scheduled")
+    __slots__ = ("_connection", "_retry", "_scheduled")
 
     def __init__(
         self,
@@ -31,6 +34,20 @@ class DaphneOutbox(Outbox):
         super().__init__(send, limit=limit, on_slow=on_slow, on_error=on_error)
         self._connection = connection
         self._scheduled = False
+        self._retry: asyncio.TimerHandle | None = None
+
+    def deliver(self, message: Encoded) -> None:
+        """Writes at once where nothing waits; else like `write`."""
+        if self._closing is None and not self._queue:
+            try:
+                if self._connection.write_at_once(message.frame):
+                    return
+            except Exception as error:
+                # The transport of a connection that is gone.
+                self._drop()
+                self._on_error(error)
+                return
+        self.write(message)
 
     def held_bytes(self) -> int:
         """Bytes given to the transport that the client's side has not taken yet."""
@@ -47,8 +64,19 @@ class DaphneOutbox(Outbox):
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._flush)
 
+    def _look_again(self) -> None:
+        self._retry = None
+        self._wake()
+
     def _flush(self) -> None:
         self._scheduled = False
+        if self._latest and not self._queue:
+            if self.held_bytes() > self._limit // LAGS:
+                # What the transport holds tells nobody when it shrinks.
+                if self._retry is None:
+                    self._retry = asyncio.get_running_loop().call_later(RETRY, self._look_again)
+                return
+            self._queue_latest()
         try:
             while self._queue:
                 messages = self._take()
@@ -59,6 +87,14 @@ class DaphneOutbox(Outbox):
             # The transport of a connection that is gone; nobody calls this but the loop.
             self._drop()
             self._on_error(error)
+        if self._latest:
+            self._wake()
+
+    def _drop(self) -> None:
+        super()._drop()
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
 
     async def _send_close(self) -> None:
         if self._closing is not None and self._closing[0] is DisconnectCode.MESSAGE_TOO_BIG:

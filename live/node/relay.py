@@ -33,6 +33,9 @@ class Listener(Protocol):
     def relay_lost(self) -> None:
         """Nothing arrives any more."""
 
+    def relay_interrupted(self) -> None:
+        """What was sent may have been lost, and nothing arrived since; `relay_returned` follows some time later."""
+
     def relay_returned(self) -> None:
         """From now on everything arrives again; publications may have been lost before."""
 

@@ -328,6 +328,7 @@ class LayerRelay(Relay):
     def _reconnected(self) -> None:
         """A connection of the layer was made anew: what was sent meanwhile is lost."""
         logger.info("the channel layer has reconnected")
+        self._listener.relay_interrupted()
         self._check_soon()
 
     def _check_soon(self) -> None:
@@ -341,6 +342,7 @@ class LayerRelay(Relay):
         if self._connected:
             self._connected = False
             logger.error("the channel layer cannot be reached: %s", why)
+            self._listener.relay_interrupted()
             self._listener.relay_lost()
         elif self._first is not None and not self._first.done():
             logger.error("the channel layer cannot be reached yet: %s", why)

@@ -28,6 +28,9 @@ class ChannelOptions:
     keep_last: bool = False
     """Whether the last value is kept and sent to new subscribers."""
 
+    latest_only: bool = False
+    """Whether a subscriber that lags gets the newest publication in place of all; for channels without history."""
+
     key_interval: int = 30
     """Where a publication has a short form, the whole one goes out at least every so many publications."""
 

@@ -1,5 +1,6 @@
 """The hub: fan-out, order, gaps, and what is left when the last one leaves."""
 
+import asyncio
 import json
 
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from live.channel import Channel
 from live.node import Hub
 from live.node.hub import MAX_EARLY
+from live.node.outbox import MESSAGES_PER_WIRE_FRAME, WIRE_FRAME_MAX_BYTES
 from live.store import Position, Publication
 from tests.peers import Recorder
 
@@ -25,8 +27,25 @@ def make_hub(hold_limit=10_000):
     return hub, gaps
 
 
+class Reader(Recorder):
+    """Looks at what it has got at the end of the loop's turn."""
+
+    hub = None
+
+    @property
+    def data(self):
+        self.hub.flush()
+        return super().data
+
+    @property
+    def offsets(self):
+        self.hub.flush()
+        return super().offsets
+
+
 async def subscribe(hub, offset=0, epoch=EPOCH):
-    recorder = Recorder()
+    recorder = Reader()
+    recorder.hub = hub
     subscription = hub.add(A, recorder)
     position = Position(offset, epoch)
     hub.learn(A, position)
@@ -46,7 +65,8 @@ async def test_a_publication_is_encoded_once_however_many_subscribers():
         hub.release(hub.add(A, Keeper()), Position())
     hub.deliver(A, Publication(b'{"x":1}'))
     assert hub.encoded == 1
-    assert hub.deliveries == len(messages) == 100
+    hub.flush()
+    assert len(messages) == 100
     assert len({id(message) for message in messages}) == 1
     assert len({id(message.text) for message in messages}) == 1
 
@@ -117,7 +137,8 @@ async def test_a_new_epoch_is_told_to_the_subscribers():
 async def test_what_arrives_while_the_reply_is_prepared_follows_it():
     hub, _ = make_hub()
     old, _ = await subscribe(hub, 3)
-    new = Recorder()
+    new = Reader()
+    new.hub = hub
     subscription = hub.add(A, new)
     hub.deliver(A, pub(4))
     hub.deliver(A, pub(5))
@@ -156,7 +177,8 @@ async def test_joins_and_leaves_reach_a_subscriber_whose_reply_is_ahead_too():
 
 async def test_what_comes_before_the_first_position_goes_through_the_rules():
     hub, gaps = make_hub()
-    recorder = Recorder()
+    recorder = Reader()
+    recorder.hub = hub
     subscription = hub.add(A, recorder)
     hub.deliver(A, pub(7))
     hub.deliver(A, pub(6))
@@ -212,7 +234,7 @@ async def test_with_the_last_subscriber_the_channel_is_forgotten():
 async def test_a_subscriber_may_leave_while_it_is_written_to():
     hub, _ = make_hub()
 
-    class Leaver(Recorder):
+    class Leaver(Reader):
         def write(self, message):
             super().write(message)
             hub.remove(self.subscription)
@@ -221,14 +243,48 @@ async def test_a_subscriber_may_leave_while_it_is_written_to():
     leaver.subscription = hub.add(A, leaver)
     hub.release(leaver.subscription, Position())
     other, _ = await subscribe(hub, epoch="")
+    leaver.hub = hub
     hub.deliver(A, Publication(b"1"))
+    hub.flush()
     hub.deliver(A, Publication(b"2"))
     assert (leaver.data, other.data) == ([1], [1, 2])
 
 
-@given(st.lists(st.integers(1, 12), max_size=40), st.sets(st.integers(0, 40), max_size=3))
-def test_offsets_are_strictly_one_by_one_whatever_the_relay_does(arrivals, joins):
-    """Invariant 3, under reordering, doubling, loss and subscribers that come in between."""
+async def test_what_comes_in_one_turn_is_joined_and_written_at_its_end():
+    hub, _ = make_hub()
+    written = []
+
+    class Keeper(Recorder):
+        def write(self, message):
+            written.append(message)
+            super().write(message)
+
+    for _ in range(3):
+        hub.release(hub.add(A, Keeper()), Position())
+    for number in range(MESSAGES_PER_WIRE_FRAME + 1):
+        hub.deliver(A, Publication(b"%d" % number))
+    assert written == []
+    await asyncio.sleep(0)
+    assert len(written) == 2 * 3
+    assert len({id(message) for message in written}) == 2
+    assert [message.count for message in written[::3]] == [MESSAGES_PER_WIRE_FRAME, 1]
+    large = WIRE_FRAME_MAX_BYTES * 2 // 3
+    for _ in range(2):
+        hub.deliver(A, Publication(b'"%s"' % (b"x" * large)))
+    hub.flush()
+    assert [message.count for message in written[6::3]] == [1, 1]
+
+
+_STEPS = st.integers(0, 40)
+
+
+@given(st.lists(st.integers(1, 12), max_size=40), st.sets(_STEPS, max_size=3), st.sets(_STEPS, max_size=20))
+def test_offsets_are_strictly_one_by_one_whatever_the_relay_does(arrivals, joins, turns):
+    """Invariant 3, under reordering, doubling, loss and subscribers that come in between; `turns` of the loop end."""
+    asyncio.run(_play(arrivals, joins, turns))
+
+
+async def _play(arrivals, joins, turns):
     hub, gaps = make_hub()
     log = []
     recorders = []
@@ -238,7 +294,8 @@ def test_offsets_are_strictly_one_by_one_whatever_the_relay_does(arrivals, joins
             self.start, self.offsets, self.ended = start, [], False
 
         def write(self, message):
-            self.offsets.append(json.loads(message.raw)["push"]["pub"]["offset"])
+            for line in message.raw.split(b"\n"):
+                self.offsets.append(json.loads(line)["push"]["pub"]["offset"])
 
         def unsubscribed(self, channel):
             self.ended = True
@@ -266,6 +323,9 @@ def test_offsets_are_strictly_one_by_one_whatever_the_relay_does(arrivals, joins
             while (since := hub.missing_since(A)) is not None:
                 if hub.fill(A, log[since.offset :], Position(len(log), EPOCH)):
                     break
+        if step in turns:
+            hub.flush()
+    hub.flush()
     for recorder in recorders:
         assert not recorder.ended
         assert recorder.offsets == list(range(recorder.start + 1, recorder.start + 1 + len(recorder.offsets)))

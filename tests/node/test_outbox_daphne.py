@@ -6,8 +6,9 @@ import logging
 
 import pytest
 
+from live.channel import Channel
 from live.exceptions import DisconnectCode
-from live.node import Encoded, Outbox, daphne
+from live.node import Encoded, Outbox, daphne, outbox_daphne
 from live.node.outbox import wire_frame
 from live.node.outbox_daphne import DaphneOutbox, open_outbox
 from tests.peers import until
@@ -24,9 +25,15 @@ class Transport:
         self._tempDataLen = 0
         self.connected = 1
 
-    def writeSomeData(self, data):
+    @property
+    def socket(self):
+        return self
+
+    def send(self, data):
         if isinstance(self.room, Exception):
-            return self.room
+            raise self.room
+        if not self.room:
+            raise BlockingIOError
         taken, self.room = data[: self.room], max(0, self.room - len(data))
         self.wire += taken
         return len(taken)
@@ -123,6 +130,51 @@ async def test_what_the_socket_does_not_take_follows_in_order(room):
     assert case.outbox.held_bytes() == len(case.protocol.transport.dataBuffer)
     case.protocol.transport.drain()
     assert case.protocol.transport.wire == wire_frame(b"[1]") + wire_frame(b"[2]") + wire_frame(b"[3]")
+
+
+async def test_what_many_get_goes_at_once_but_never_past_what_waits():
+    case = Case()
+    case.outbox.deliver(Encoded(b"[1]"))
+    assert case.protocol.transport.wire == wire_frame(b"[1]")
+    case.outbox.write(Encoded(b"[2]"))
+    case.outbox.deliver(Encoded(b"[3]"))
+    assert case.protocol.transport.wire == wire_frame(b"[1]")
+    await asyncio.sleep(0)
+    assert case.protocol.transport.wire == wire_frame(b"[1]") + wire_frame(b"[2]\n[3]")
+
+
+async def test_deliveries_to_a_socket_that_is_full_wait_and_count():
+    case = Case(room=0, limit=100)
+    for _ in range(2):
+        case.outbox.deliver(Encoded(b"x" * 60))
+        await asyncio.sleep(0)
+    assert case.slow == [1]
+    case = Case(room=OSError("gone"))
+    case.outbox.deliver(Encoded(b"[1]"))
+    assert [str(error) for error in case.errors] == ["gone"]
+
+
+def gauge(text):
+    message = Encoded(text.encode())
+    message.channel = Channel("stream", "test", "gauge")
+    return message
+
+
+async def test_a_client_that_lags_gets_the_newest_of_a_gauge_when_it_has_caught_up(monkeypatch):
+    monkeypatch.setattr(outbox_daphne, "RETRY", 0.001)
+    case = Case(room=0, limit=64 * 10)
+    await case.write("x" * 20)
+    for number in range(100):
+        case.outbox.deliver(gauge(f"[{number}]"))
+        await asyncio.sleep(0)
+    assert case.slow == []
+    assert case.outbox.queued_bytes == len("[99]")
+    case.protocol.transport.drain()
+    case.protocol.transport.room = 10**9
+    await until(lambda: case.outbox.queued_bytes == 0)
+    assert case.protocol.transport.wire == wire_frame(b"x" * 20) + wire_frame(b"[99]")
+    case.outbox.deliver(gauge("[100]"))
+    assert case.protocol.transport.wire.endswith(wire_frame(b"[100]"))
 
 
 async def test_frames_queued_by_autobahn_go_first():
