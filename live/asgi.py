@@ -11,6 +11,7 @@ from django.core.asgi import get_asgi_application
 from django.urls import URLPattern, URLResolver, re_path
 
 from live import drain
+from live.conf import live_settings
 from live.exceptions import DisconnectCode
 from live.health import HEALTH_PATHS, Health
 from live.node import runtime
@@ -99,16 +100,32 @@ def live_application(
         http = get_asgi_application()
     # These read models, so Django has to be set up first.
     from live.consumers import LiveConsumer, OriginCheck, no_such_path
+    from live.login import SessionLogin
     from live.push_consumer import PushConsumer
 
     # Typed for views, used by Channels for applications.
     route: Any = re_path
     routes = [
-        route(rf"^{path}/?$", LiveConsumer.as_asgi()),
         # Whatever follows: a stream id that is none is refused as such.
         route(rf"^{push_path}/(?P<stream_id>[\s\S]+)$", PushConsumer.as_asgi()),
         *websocket_urlpatterns,
         route(r"", no_such_path),
     ]
     health = None if health_paths is None else Health(*health_paths)
-    return LiveApplication(http, OriginCheck(AuthMiddlewareStack(URLRouter(routes))), health)
+    clients = SessionLogin(LiveConsumer.as_asgi(), limit=live_settings.max_handshakes)
+    sockets = _Sockets(path, clients, AuthMiddlewareStack(URLRouter(routes)))
+    return LiveApplication(http, OriginCheck(sockets), health)
+
+
+class _Sockets:
+    """Live's clients, of which there are many, on a short way; everything else through Channels' middleware."""
+
+    def __init__(self, path: str, clients: Any, others: Any) -> None:
+        self._paths = (f"/{path}", f"/{path}/")
+        self._clients = clients
+        self._others = others
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        path, root = scope["path"], scope.get("root_path") or ""
+        mine = path in self._paths or bool(root and path.removeprefix(root) in self._paths)
+        await (self._clients if mine else self._others)(scope, receive, send)

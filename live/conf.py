@@ -35,6 +35,9 @@ class LiveSettings:
     max_connections: int = 100
     """Clients this node accepts at once; -1 means no limit, 0 turns Live off."""
 
+    max_handshakes: int = 1000
+    """WebSockets whose session may wait to be looked up at once; more are refused, and their clients back off."""
+
     max_message_size: int = 64 * 1024
     """Largest WebSocket message a client may send, in bytes; a larger one closes the connection with 1009."""
 
@@ -86,6 +89,9 @@ class LiveSettings:
     last_value_ttl: float = 7 * 24 * 3600.0
     """Seconds the last value of an idle channel is kept for new subscribers."""
 
+    metrics_token: str = ""
+    """What `live.metrics.MetricsView` takes as ``Authorization: Bearer``; empty: only staff may read the metrics."""
+
     channel_layer: str = "default"
     """Alias of the channel layer in ``CHANNEL_LAYERS`` that joins the nodes."""
 
@@ -110,6 +116,12 @@ def _flag(value: Any) -> str | None:
 
 def _text(value: Any) -> str | None:
     return None if isinstance(value, str) else f"must be a text, not {value!r}"
+
+
+def _secret(value: Any) -> str | None:
+    # The value itself is for nobody's eyes.
+    sound = isinstance(value, str) and value.isascii() and value.isprintable() and " " not in value
+    return None if sound else "must be a text of ASCII characters without spaces"
 
 
 def _origins(value: Any) -> str | None:
@@ -141,6 +153,7 @@ _RULES: dict[str, Callable[[Any], str | None]] = {
     "allowed_origins": _origins,
     "root_url": _text,
     "max_connections": _number(-1),
+    "max_handshakes": _number(1),
     "max_message_size": _number(1024),
     "max_publication_size": _number(1024),
     "max_subscriptions": _number(1),
@@ -158,6 +171,7 @@ _RULES: dict[str, Callable[[Any], str | None]] = {
     "presence_ttl": _number(30, whole=False),
     "drain_seconds": _number(0, whole=False),
     "last_value_ttl": _number(1, whole=False),
+    "metrics_token": _secret,
     "channel_layer": _text,
     "handlers": _handlers,
 }

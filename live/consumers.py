@@ -16,6 +16,7 @@ from channels.consumer import AsyncConsumer
 from live.client import Client
 from live.conf import live_settings
 from live.exceptions import DisconnectCode
+from live.login import SESSION
 from live.node import runtime
 from live.node.outbox import RAW_SEND
 from live.origin import origin_allowed
@@ -72,8 +73,7 @@ class LiveConsumer(AsyncConsumer):
             return
         # Publications need nothing of what middleware does to `send`; for each delivery it would cost.
         send = scope.get(RAW_SEND, send)
-        session_key = getattr(scope.get("session"), "session_key", None) or ""
-        client = Client(await runtime.serve(), scope["user"], send, session_key=session_key)
+        client = Client(await runtime.serve(), scope["user"], send, session_key=scope.get(SESSION, ""))
         try:
             while True:
                 event = await receive()

@@ -16,8 +16,8 @@ FLOORS = [
     {"store"},
     {"node"},
     {"handlers", "plugins", "publishing", "access", "missed", "notices"},
-    {"client"},
-    {"consumers", "push_consumer", "api", "models", "migrations"},
+    {"client", "login"},
+    {"consumers", "push_consumer", "api", "models", "migrations", "admin"},
     {"asgi", "drain", "health", "apps", "checks", "metrics", "management", "commands", "templatetags", "testing", ""},
 ]
 FORBIDDEN = {"project", "daphne", "uvicorn", "twisted", "autobahn"}
