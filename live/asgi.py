@@ -64,6 +64,7 @@ class LiveApplication:
         drain.install()
         node = runtime.current_node()
         if drain.has_left() or (node is not None and node.draining):
+            runtime.count_refused("draining")
             await receive()
             await send({"type": "websocket.close", "code": int(DisconnectCode.SHUTDOWN)})
             return

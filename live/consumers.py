@@ -46,6 +46,7 @@ class OriginCheck:
         if origin_allowed(origin, host=host, root_url=live_settings.root_url, patterns=live_settings.allowed_origins):
             await self.application(scope, receive, send)
             return
+        runtime.count_refused("origin")
         logger.warning(
             "WebSocket refused: origin %.200r is not allowed for host %.200r; "
             "if it should be, add it to LIVE['ALLOWED_ORIGINS'] or pass the Host header through your proxy",
@@ -91,6 +92,7 @@ class LiveConsumer(AsyncConsumer):
 async def no_such_path(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """The end of every WebSocket to a path that nothing serves: 4404, no traceback."""
     await receive()
+    runtime.count_refused("path")
     logger.info("WebSocket to unknown path %.200r", scope.get("path", ""))
     await send({"type": "websocket.accept"})
     code = DisconnectCode.NO_SUCH_PATH

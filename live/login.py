@@ -25,6 +25,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from live.handlers import User
+from live.node import runtime
 
 logger = logging.getLogger("live.request")
 
@@ -179,6 +180,7 @@ class SessionLogin:
         try:
             visitor = await self._logins.find(scope["headers"])
         except TooManyHandshakesError:
+            runtime.count_refused("busy")
             await _refuse(receive, send)
         except Exception:
             logger.exception("the session of a WebSocket could not be read")

@@ -38,6 +38,7 @@ class Recorder:
 
     user_id = ""
     session_key = ""
+    queue_bytes = 0
 
     def disconnect(self, code, reason=""):
         self.ended.append(code)

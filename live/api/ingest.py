@@ -28,6 +28,7 @@ from live.frames import (
     parse_lines,
 )
 from live.handlers.stream import SCOPE, prepare_push, publish_prepared
+from live.node import current_node
 
 INLINE_BYTES = 8 * 1024
 """Bodies up to here are parsed where they arrive: within half a millisecond, less than it costs to involve a thread."""
@@ -117,5 +118,14 @@ async def publish_push(push: Push) -> None:
     try:
         async with asyncio.timeout(seconds):
             await publish_prepared(push.publications)
+            count_lines(accepted=push.accepted, rejected=push.rejected)
     except TimeoutError:
         raise EngineUnavailable(f"publishing took longer than {seconds:g} s, try again later") from None
+
+
+def count_lines(*, accepted: int = 0, rejected: int = 0) -> None:
+    """Counts lines of pushes for the metrics."""
+    node = current_node()
+    if node is not None:
+        node.counters.push_lines["accepted"] += accepted
+        node.counters.push_lines["rejected"] += rejected

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import uuid
 from collections import deque
 from importlib.metadata import PackageNotFoundError, version
@@ -113,6 +112,11 @@ class Client:
         """The user's primary key as text; "" for an anonymous one."""
         return user_id(self.user)
 
+    @property
+    def queue_bytes(self) -> int:
+        """Bytes that wait for this client, as far as they can be known."""
+        return self._outbox.queued_bytes + self._outbox.held_bytes()
+
     # From the shell
 
     def receive(self, message: str | bytes) -> None:
@@ -148,6 +152,7 @@ class Client:
         self.session.close()
         self._timer.cancel()
         self._clear_commands()
+        self.node.pings.remove(self)
         self.node.forget(self)
         self.subscriptions.close()
         if self._worker is not None:
@@ -213,6 +218,8 @@ class Client:
         """Ends the connection: what waits for the client (unless `flush` is False), the reason, the close frame."""
         if self.session.closed:
             return
+        self.node.counters.disconnects[int(code)] += 1
+        self.node.pings.remove(self)
         self.session.close()
         self._timer.cancel()
         self._clear_commands()
@@ -234,28 +241,15 @@ class Client:
         except Disconnect as error:
             self.disconnect(error.code, error.reason)
 
-    def _start_pings(self) -> None:
-        self._timer.cancel()
-        interval = self.node.settings.ping_interval
-        if interval:
-            # Somewhere in the second half, so that clients that came together are not pinged together.
-            self._later(interval * random.uniform(0.5, 1.0), self._ping)  # noqa: S311
-
-    def _later(self, seconds: float, callback: Any) -> None:
-        self._timer = asyncio.get_running_loop().call_later(seconds, callback)
-
-    def _ping(self) -> None:
-        settings = self.node.settings
+    def ping(self) -> None:
+        """Asks whether the peer is there."""
         self.session.ping()
         self.write(_PING)
-        self._later(settings.pong_timeout, self._check_pong)
 
-    def _check_pong(self) -> None:
+    def check_pong(self) -> None:
+        """Ends a connection whose last ping was not answered."""
         if self.session.awaiting_pong:
             self.disconnect(DisconnectCode.NO_PONG, flush=False)
-            return
-        settings = self.node.settings
-        self._later(settings.ping_interval - settings.pong_timeout, self._ping)
 
     # Commands
 
@@ -278,7 +272,7 @@ class Client:
         """
         limit = self.node.settings.client_queue_max_bytes // 4
         # Looked at, not waited for: what a server's transport holds tells nobody when it shrinks.
-        while self._outbox.queued_bytes + self._outbox.held_bytes() > limit and not self.session.closed:  # noqa: ASYNC110
+        while self.queue_bytes > limit and not self.session.closed:  # noqa: ASYNC110
             await asyncio.sleep(ROOM_PAUSE)
 
     async def _carry_out(self, command: Command | Malformed) -> None:
@@ -318,16 +312,22 @@ class Client:
             self.reply(replies.error_reply(command.id, LiveError()))
 
     def _connect(self, command: Connect) -> None:
-        settings = self.node.settings
+        settings, refused = self.node.settings, self.node.counters.refused
         if not self.user.is_authenticated and not settings.allow_anonymous:
+            refused["credentials"] += 1
             raise Disconnect(DisconnectCode.BAD_REQUEST, "no credentials")
         if self.node.draining:
+            refused["draining"] += 1
             raise Disconnect(DisconnectCode.SHUTDOWN)
         if not self.node.admit(self):
+            refused["limit"] += 1
             raise Disconnect(DisconnectCode.CONNECTION_LIMIT)
         self.session.connect()
         ping = settings.ping_interval
         self.reply(
             replies.connect_reply(command.id, client=self.id, version=SERVER_VERSION, ping=ping, pong=bool(ping))
         )
-        self._start_pings()
+        self._timer.cancel()
+        if ping:
+            self.node.pings.add(self)
+            self._outbox.take_over_pings()

@@ -36,6 +36,10 @@ class Peer(Subscriber, Protocol):
     def session_key(self) -> str:
         """The key of the Django session it came with; "" without one."""
 
+    @property
+    def queue_bytes(self) -> int:
+        """Bytes that wait for it, as far as they can be known."""
+
     def disconnect(self, code: DisconnectCode, reason: str = "") -> None:
         """Ends the connection."""
 

@@ -83,6 +83,14 @@ class DaphneConnection:
         """Sends a close frame, also with codes below 3000, which daphne's ASGI refuses."""
         self._protocol.sendCloseFrame(code=code)
 
+    def stop_pings(self) -> None:
+        """Ends the server's own pings to this peer, because it gets others: two kinds tell no more than one."""
+        protocol = self._protocol
+        protocol.autoPingInterval = 0
+        if (call := getattr(protocol, "autoPingPendingCall", None)) is not None:
+            call.cancel()
+            protocol.autoPingPendingCall = None
+
     def expect_no_pongs(self) -> None:
         """Keeps a peer that never reads, and so never answers a ping, as long as TCP can deliver."""
         self._protocol.autoPingTimeout = 0

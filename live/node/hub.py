@@ -9,6 +9,7 @@ through one by one: older ones are dropped, a gap is reported to the node, which
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import Protocol
@@ -107,11 +108,28 @@ class Subscription:
 class _Subscribers:
     """The subscriptions of one channel, and how far the channel was delivered on this node."""
 
-    __slots__ = ("early", "filling", "last", "latest_only", "live", "pending", "position", "scope", "seen", "waiting")
+    __slots__ = (
+        "begun",
+        "early",
+        "expected",
+        "filling",
+        "last",
+        "latest_only",
+        "live",
+        "pending",
+        "position",
+        "scope",
+        "seen",
+        "waiting",
+    )
 
     def __init__(self, scope: str) -> None:
         self.scope = scope
         self.latest_only = False
+        self.expected: dict[int, float] = {}
+        """When publications of this node began that have not arrived yet, by offset."""
+        self.begun: list[float] = []
+        """When what is pending began, as far as that is known."""
         self.pending: list[Encoded] = []
         """What came in this turn of the loop and is not written yet."""
         self.live: dict[Subscriber, Subscription] = {}
@@ -128,6 +146,9 @@ class _Subscribers:
         """Every subscription, live or not yet."""
         return [*self.live.values(), *self.waiting.values()]
 
+
+MAX_EXPECTED = 1000
+"""Publications of one channel whose arrival is timed at once."""
 
 MAX_EARLY = 1000
 """Publications kept while the first position is read; over it the gap rule reads them from the store."""
@@ -331,6 +352,7 @@ class Hub:
     def _restart(self, channel: Channel, entry: _Subscribers, position: Position) -> None:
         """The subscribers' positions cannot be continued: they are told, and subscribe again."""
         self._write_pending(entry)
+        entry.expected.clear()
         entry.position, entry.last = position, None
         entry.filling = False
         entry.seen = position.offset
@@ -348,6 +370,8 @@ class Hub:
             )
         )
         self.encoded += 1
+        if (began := entry.expected.pop(publication.offset, None)) is not None:
+            entry.begun.append(began)
         if entry.latest_only:
             message.channel = channel
         self._write(entry, publication.offset, message)
@@ -366,6 +390,16 @@ class Hub:
                 if subscription.live:
                     self._make_live(entry, subscription)
 
+    def expect(self, channel: Channel, publication: Publication, began: float) -> None:
+        """A publication of this node, begun at that monotonic time, arrives in a moment or did so already."""
+        entry = self._channels.get(channel)
+        if entry is None:
+            return
+        if publication.offset and entry.position is not None and entry.position.offset >= publication.offset:
+            self._counters.delivery_seconds.observe(time.monotonic() - began)
+        elif len(entry.expected) < MAX_EXPECTED:
+            entry.expected[publication.offset] = began
+
     def flush(self) -> None:
         """Writes what is pending, now; called once in each turn of the loop in which something came."""
         unwritten, self._unwritten = self._unwritten, []
@@ -376,8 +410,13 @@ class Hub:
         pending, entry.pending = entry.pending, []
         if not pending:
             return
+        begun, entry.begun = entry.begun, []
         self._counters.deliveries[entry.scope] += len(pending) * len(entry.live)
         for message in joined(pending):
             # A copy: a client found slow while it is written to leaves the dictionary.
             for subscriber in list(entry.live):
                 subscriber.write(message)
+        if begun:
+            now = time.monotonic()
+            for began in begun:
+                self._counters.delivery_seconds.observe(now - began)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from live.node.counters import Counters
 from live.node.gaps import Gaps
 from live.node.hub import Hub, Subscriber, Subscription
 from live.node.messages import Messages
+from live.node.pings import Pings
 from live.node.presence import Presence
 from live.node.recovery import MAX_BYTES, MAX_PUBLICATIONS, Recovery, fitting, judge
 from live.node.relay import Body, Relay
@@ -67,6 +69,9 @@ class NodeStats:
     joined: int
     tasks: int
     members: int = 0
+    subscriptions: int = 0
+    queue_bytes: int = 0
+    """Bytes that wait for clients."""
 
 
 class Node:
@@ -89,6 +94,7 @@ class Node:
         self.gaps = Gaps(self.hub, store, self.spawn)
         self.presence = Presence(store, self.relay, ttl=settings.presence_ttl, spawn=self.spawn)
         self.messages = Messages(self)
+        self.pings = Pings(interval=settings.ping_interval, timeout=settings.pong_timeout)
         # A reply that fills a client's queue by itself would disconnect the client as slow, again and again.
         self._reply_bytes = min(MAX_BYTES, settings.client_queue_max_bytes // 2)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -139,7 +145,15 @@ class Node:
 
     def stats(self) -> NodeStats:
         """What this node holds now."""
-        return NodeStats(len(self.clients), len(self.hub), len(self.relay.joined), len(self._tasks), len(self.presence))
+        return NodeStats(
+            clients=len(self.clients),
+            channels=len(self.hub),
+            joined=len(self.relay.joined),
+            tasks=len(self._tasks),
+            members=len(self.presence),
+            subscriptions=self.hub.subscriptions(),
+            queue_bytes=sum(client.queue_bytes for client in self.clients),
+        )
 
     # Readiness
 
@@ -295,8 +309,12 @@ class Node:
         return ChannelOptions(keep_last=options.keep_last, latest_only=options.latest_only)
 
     async def _publish_turn(self, drafts: Sequence[Draft]) -> list[Publication]:
+        began = time.monotonic()
         publications = await self.store.append_many(drafts)
         for draft, publication in zip(drafts, publications, strict=True):
+            self.counters.publications[draft.channel.scope] += 1
+            if publication.offset or not draft.announce:
+                self.hub.expect(draft.channel, publication, began)
             if not draft.announce:
                 await self.relay.send(draft.channel, publication)
         return publications

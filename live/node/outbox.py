@@ -183,6 +183,9 @@ class Outbox:
             self._queue.extend(self._latest.values())
             self._latest = None
 
+    def take_over_pings(self) -> None:
+        """The client is pinged by us from now on; a server that pings too may stop."""
+
     def held_bytes(self) -> int:
         """Bytes that left the queue and are known to wait on the server's side."""
         return 0

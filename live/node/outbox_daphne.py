@@ -49,6 +49,10 @@ class DaphneOutbox(Outbox):
                 return
         self.write(message)
 
+    def take_over_pings(self) -> None:
+        """Ends daphne's pings to this client."""
+        self._connection.stop_pings()
+
     def held_bytes(self) -> int:
         """Bytes given to the transport that the client's side has not taken yet."""
         return self._connection.held_bytes()

@@ -149,6 +149,13 @@ def current_node() -> Node | None:
     return _serving[1] if _serving is not None and _serving[0].is_running() else None
 
 
+def count_refused(reason: str) -> None:
+    """Counts a handshake that the process refused before a client was made of it."""
+    node = current_node()
+    if node is not None:
+        node.counters.refused[reason] += 1
+
+
 async def arun(operation: Callable[[Node], Awaitable[T]]) -> T:
     """Runs `operation` with this process's node, on the node's own loop, whatever loop the caller is on."""
     loop, node = _home()

@@ -247,13 +247,14 @@ async def test_subscriptions_are_limited(make_peer):
 async def test_pings_are_sent_and_answered(make_peer):
     peer = await make_peer(ping_interval=1, pong_timeout=0.01)
     peer.client._timer.cancel()
-    peer.client._ping()
+    peer.client.ping()
     await peer.socket.until(lambda: peer.socket.replies[-1] == {})
     peer.client.receive("{}")
-    peer.client._check_pong()
+    peer.client.check_pong()
     assert peer.socket.close is None
     peer.client._timer.cancel()
-    peer.client._ping()
+    peer.client.ping()
+    peer.client.check_pong()
     assert await peer.closing() == (3012, "no pong")
 
 
@@ -265,7 +266,7 @@ async def test_no_pings_where_they_are_turned_off(make_peer):
 
 async def test_a_pong_is_seen_while_a_handler_takes_its_time(make_peer, room):
     peer = await make_peer()
-    peer.client._ping()
+    peer.client.ping()
     peer.send(subscribe(2, "room/a/slow"))
     await room.entered.wait()
     peer.client.receive("{}")

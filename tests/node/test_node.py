@@ -106,7 +106,7 @@ async def test_a_loss_the_store_cannot_heal_is_told(node):
 
 async def test_with_the_last_subscriber_nothing_is_left(node):
     (_, first), (_, second) = await subscribe(node), await subscribe(node)
-    assert node.stats() == NodeStats(clients=0, channels=1, joined=1, tasks=0)
+    assert node.stats() == NodeStats(clients=0, channels=1, joined=1, tasks=0, subscriptions=2)
     await node.unsubscribe(first)
     assert node.stats().joined == 1
     await node.unsubscribe(second)

@@ -1,0 +1,88 @@
+"""The wheel that pings all clients."""
+
+import asyncio
+
+import pytest
+
+from live.node import pings as pings_module
+from live.node.pings import SLOTS, Pings
+from tests.peers import until
+
+
+class Client:
+    def __init__(self):
+        self.log = []
+
+    def ping(self):
+        self.log.append("ping")
+
+    def check_pong(self):
+        self.log.append("pong?")
+
+
+@pytest.fixture
+def wheel(monkeypatch):
+    """A wheel that a test turns by hand."""
+    pings = Pings(interval=25, timeout=10)
+    monkeypatch.setattr(pings, "_wait", lambda: None)
+    return pings
+
+
+def turn(pings, ticks):
+    for _ in range(ticks):
+        pings._turn()
+
+
+async def test_the_first_ping_comes_in_the_second_half_of_the_interval_and_then_always(wheel):
+    clients = [Client() for _ in range(300)]
+    for client in clients:
+        wheel.add(client)
+    turn(wheel, SLOTS // 2 - 1)
+    assert not any("ping" in client.log for client in clients)
+    turn(wheel, SLOTS // 2)
+    assert all(client.log.count("ping") == 1 for client in clients)
+    turn(wheel, SLOTS)
+    assert all(client.log.count("ping") == 2 for client in clients)
+
+
+async def test_nobody_is_asked_for_a_pong_before_its_time(wheel, monkeypatch):
+    monkeypatch.setattr(pings_module.random, "randrange", lambda low, high: low)
+    client = Client()
+    wheel.add(client)
+    turn(wheel, SLOTS // 2)
+    client.log.clear()
+    # 10 of 25 seconds are 40 of 100 ticks.
+    turn(wheel, 40)
+    assert client.log == []
+    turn(wheel, 1)
+    assert client.log == ["pong?"]
+
+
+async def test_clients_that_came_together_are_not_pinged_together(wheel):
+    clients = [Client() for _ in range(1000)]
+    for client in clients:
+        wheel.add(client)
+    sizes = [len(slot) for slot in wheel._slots]
+    assert max(sizes) < 100
+
+
+async def test_who_is_gone_is_not_pinged_and_an_empty_wheel_stands():
+    pings = Pings(interval=0.5, timeout=0.1)
+    stays, goes = Client(), Client()
+    pings.add(stays)
+    pings.add(goes)
+    pings.remove(goes)
+    pings.remove(goes)
+    await until(lambda: "ping" in stays.log)
+    assert goes.log == []
+    pings.remove(stays)
+    assert len(pings) == 0
+    assert pings._timer is None
+    assert not any(pings._slots)
+
+
+async def test_no_interval_no_pings():
+    pings = Pings(interval=0, timeout=10)
+    pings.add(Client())
+    assert len(pings) == 0
+    await asyncio.sleep(0)
