@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from channels.auth import AuthMiddlewareStack
@@ -69,7 +69,9 @@ class LiveApplication:
             await send({"type": "websocket.close", "code": int(DisconnectCode.SHUTDOWN)})
             return
         await runtime.serve()
-        await self._websocket({**scope, RAW_SEND: send}, receive, send)
+        # No copy: there are as many of these as there are clients, and the server made it for this connection.
+        scope[RAW_SEND] = send
+        await self._websocket(scope, receive, send)
 
     async def _lifespan(self, receive: Any, send: Any) -> None:
         await receive()
@@ -113,7 +115,7 @@ def live_application(
         route(r"", no_such_path),
     ]
     health = None if health_paths is None else Health(*health_paths)
-    clients = SessionLogin(LiveConsumer.as_asgi(), limit=live_settings.max_handshakes)
+    clients = SessionLogin(LiveConsumer(), limit=live_settings.max_handshakes)
     sockets = _Sockets(path, clients, AuthMiddlewareStack(URLRouter(routes)))
     return LiveApplication(http, OriginCheck(sockets), health)
 
@@ -126,7 +128,9 @@ class _Sockets:
         self._clients = clients
         self._others = others
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> Awaitable[None]:
         path, root = scope["path"], scope.get("root_path") or ""
         mine = path in self._paths or bool(root and path.removeprefix(root) in self._paths)
-        await (self._clients if mine else self._others)(scope, receive, send)
+        # Handed on, not awaited: a frame here would live as long as the socket, for every one of them.
+        found: Awaitable[None] = (self._clients if mine else self._others)(scope, receive, send)
+        return found

@@ -39,13 +39,13 @@ class OriginCheck:
     def __init__(self, application: Any) -> None:
         self.application = application
 
-    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> Awaitable[None]:
         """Passes the handshake on, or answers it with 403."""
         origin = header(scope, b"origin")
         host = header(scope, b"host") or ""
         if origin_allowed(origin, host=host, root_url=live_settings.root_url, patterns=live_settings.allowed_origins):
-            await self.application(scope, receive, send)
-            return
+            passed_on: Awaitable[None] = self.application(scope, receive, send)
+            return passed_on
         runtime.count_refused("origin")
         logger.warning(
             "WebSocket refused: origin %.200r is not allowed for host %.200r; "
@@ -53,8 +53,12 @@ class OriginCheck:
             origin,
             host,
         )
-        await receive()
-        await send({"type": "websocket.close", "code": 1000})
+        return _refuse(receive, send)
+
+
+async def _refuse(receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "websocket.close", "code": 1000})
 
 
 class LiveConsumer(AsyncConsumer):

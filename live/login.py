@@ -186,7 +186,9 @@ class SessionLogin:
             logger.exception("the session of a WebSocket could not be read")
             await _refuse(receive, send)
         else:
-            await self._application({**scope, "user": visitor.user, SESSION: visitor.session_key}, receive, send)
+            scope["user"], scope[SESSION] = visitor
+            del visitor
+            await self._application(scope, receive, send)
 
 
 async def _refuse(receive: Any, send: Any) -> None:

@@ -56,6 +56,10 @@ except PackageNotFoundError:
     SERVER_VERSION = "live"
 
 
+_NO_COMMANDS: deque[tuple[Command | Malformed, int]] = deque(maxlen=0)
+"""The commands of every client that has none waiting; a deque of their own would be large."""
+
+
 class Client:
     """One connected peer with its user and its subscriptions.
 
@@ -72,7 +76,6 @@ class Client:
         "_timer",
         "_worker",
         "id",
-        "info",
         "node",
         "session",
         "session_key",
@@ -86,13 +89,11 @@ class Client:
         self.node = node
         self.user = user
         self.session_key = session_key
-        self.info = replies.client_info(self.user_id, self.id)
-        """What other clients are told of this one, as JSON."""
         self.session = Session()
         self.subscriptions = Subscriptions(self)
-        self._recheck_turn = asyncio.Lock()
+        self._recheck_turn: asyncio.Lock | None = None
         self._recheck_waits = False
-        self._commands: deque[tuple[Command | Malformed, int]] = deque()
+        self._commands = _NO_COMMANDS
         self._pending_bytes = 0
         self._worker: asyncio.Task[None] | None = None
         self._outbox = open_outbox(
@@ -111,6 +112,11 @@ class Client:
     def user_id(self) -> str:
         """The user's primary key as text; "" for an anonymous one."""
         return user_id(self.user)
+
+    @property
+    def info(self) -> bytes:
+        """What other clients are told of this one, as JSON."""
+        return replies.client_info(self.user_id, self.id)
 
     @property
     def queue_bytes(self) -> int:
@@ -137,6 +143,8 @@ class Client:
             if self._pending_bytes + share > settings.client_pending_max_bytes:
                 self.disconnect(DisconnectCode.TOO_MANY_REQUESTS, flush=False)
                 return
+            if self._commands is _NO_COMMANDS:
+                self._commands = deque()
             self._commands.append((command, share))
             self._pending_bytes += share
         if self._worker is None and self._commands:
@@ -194,13 +202,14 @@ class Client:
             return
         self._recheck_waits = True
         try:
-            await self._recheck_turn.acquire()
+            turn = self._recheck_turn = self._recheck_turn or asyncio.Lock()
+            await turn.acquire()
         finally:
             self._recheck_waits = False
         try:
             await self._recheck()
         finally:
-            self._recheck_turn.release()
+            turn.release()
 
     async def _recheck(self) -> None:
         try:
@@ -230,7 +239,7 @@ class Client:
         self.disconnect(DisconnectCode.WRITE_ERROR, flush=False)
 
     def _clear_commands(self) -> None:
-        self._commands.clear()
+        self._commands = _NO_COMMANDS
         self._pending_bytes = 0
 
     # Pings
@@ -264,6 +273,8 @@ class Client:
                 await self._carry_out(command)
         finally:
             self._worker = None
+            if not self._commands:
+                self._commands = _NO_COMMANDS
 
     async def _room(self) -> None:
         """Waits while so much is on its way that the next answer could make this client one that reads too slowly.

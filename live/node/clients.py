@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from live.channel import Channel
 from live.exceptions import DisconnectCode, InvalidChannel, UnsubscribeCode
 from live.node.control import ControlMessage
-from live.node.hub import Subscriber
+from live.node.subscription import Subscriber
 
 logger = logging.getLogger("live.node")
 

@@ -11,141 +11,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from enum import Enum, auto
-from typing import Protocol
 
 from live.channel import Channel
 from live.node.counters import Counters
 from live.node.outbox import Encoded, joined
+from live.node.subscription import Subscriber, Subscribers, Subscription
 from live.protocol.replies import member_push, publication_push
 from live.store import Position, Publication
-
-
-class Subscriber(Protocol):
-    """What the hub needs of a client."""
-
-    def write(self, message: Encoded) -> None:
-        """Hands a message to the client's outbox."""
-
-    def unsubscribed(self, channel: Channel) -> None:
-        """The subscription was ended because its position cannot be kept; the client is told to subscribe again."""
-
-    def overflow(self) -> None:
-        """More waits for this client than may; it is disconnected as slow."""
-
-
-class _Phase(Enum):
-    HOLDING = auto()
-    """The reply is being prepared: publications wait."""
-    AHEAD = auto()
-    """The reply told a position the hub has not reached: publications up to it are known to the client."""
-    LIVE = auto()
-    """Publications go straight to the outbox."""
-    ENDED = auto()
-
-
-class Subscription:
-    """One client's interest in one channel."""
-
-    __slots__ = ("_held", "_limit", "_phase", "channel", "held_bytes", "offset", "subscriber")
-
-    def __init__(self, channel: Channel, subscriber: Subscriber, *, limit: int) -> None:
-        self.channel = channel
-        self.subscriber = subscriber
-        self.offset = 0
-        self.held_bytes = 0
-        self._limit = limit
-        self._held: list[tuple[int, Encoded]] = []
-        self._phase = _Phase.HOLDING
-
-    @property
-    def live(self) -> bool:
-        """Whether publications go straight through."""
-        return self._phase is _Phase.LIVE
-
-    @property
-    def holding(self) -> bool:
-        """Whether publications wait for the reply."""
-        return self._phase is _Phase.HOLDING
-
-    @property
-    def ended(self) -> bool:
-        """Whether the subscription is over."""
-        return self._phase is _Phase.ENDED
-
-    def offer(self, offset: int, message: Encoded) -> None:
-        """Takes a publication while the subscription is not live yet."""
-        if self._phase is _Phase.HOLDING:
-            if self.held_bytes + len(message.raw) > self._limit:
-                self.subscriber.overflow()
-                return
-            self._held.append((offset, message))
-            self.held_bytes += len(message.raw)
-        elif self._phase is _Phase.AHEAD:
-            if offset > self.offset:
-                self._phase = _Phase.LIVE
-            elif offset:
-                return
-            # What has no offset is no part of what the reply told.
-            self.subscriber.write(message)
-
-    def release(self, offset: int, hub_offset: int) -> None:
-        """The reply with `offset` was written: what was held and is newer follows it."""
-        self.offset = offset
-        self._phase = _Phase.AHEAD if offset > hub_offset else _Phase.LIVE
-        held, self._held, self.held_bytes = self._held, [], 0
-        for held_offset, message in held:
-            if held_offset == 0 or held_offset > offset:
-                self.subscriber.write(message)
-
-    def end(self) -> None:
-        """Nothing more is taken."""
-        self._phase = _Phase.ENDED
-        self._held = []
-        self.held_bytes = 0
-
-
-class _Subscribers:
-    """The subscriptions of one channel, and how far the channel was delivered on this node."""
-
-    __slots__ = (
-        "begun",
-        "early",
-        "expected",
-        "filling",
-        "last",
-        "latest_only",
-        "live",
-        "pending",
-        "position",
-        "scope",
-        "seen",
-        "waiting",
-    )
-
-    def __init__(self, scope: str) -> None:
-        self.scope = scope
-        self.latest_only = False
-        self.expected: dict[int, float] = {}
-        """When publications of this node began that have not arrived yet, by offset."""
-        self.begun: list[float] = []
-        """When what is pending began, as far as that is known."""
-        self.pending: list[Encoded] = []
-        """What came in this turn of the loop and is not written yet."""
-        self.live: dict[Subscriber, Subscription] = {}
-        self.waiting: dict[Subscriber, Subscription] = {}
-        self.position: Position | None = None
-        self.last: Publication | None = None
-        """The last one delivered, where there are offsets."""
-        self.filling = False
-        self.seen = 0
-        # What came before the first subscriber's position was read; short-lived, and bounded below.
-        self.early: list[Publication] = []
-
-    def all(self) -> list[Subscription]:
-        """Every subscription, live or not yet."""
-        return [*self.live.values(), *self.waiting.values()]
-
 
 MAX_EXPECTED = 1000
 """Publications of one channel whose arrival is timed at once."""
@@ -163,9 +35,9 @@ class Hub:
 
     def __init__(self, *, on_gap: Callable[[Channel], None], hold_limit: int, counters: Counters | None = None) -> None:
         self._counters = counters or Counters()
-        self._unwritten: list[_Subscribers] = []
+        self._unwritten: list[Subscribers] = []
         """Channels with something pending."""
-        self._channels: dict[Channel, _Subscribers] = {}
+        self._channels: dict[Channel, Subscribers] = {}
         self._hold_limit = hold_limit
         self._on_gap = on_gap
         self.encoded = 0
@@ -197,7 +69,7 @@ class Hub:
         """
         entry = self._channels.get(channel)
         if entry is None:
-            entry = self._channels[channel] = _Subscribers(channel.scope)
+            entry = self._channels[channel] = Subscribers(channel.scope)
         entry.latest_only = latest_only
         subscription = Subscription(channel, subscriber, limit=self._hold_limit)
         entry.waiting[subscriber] = subscription
@@ -242,7 +114,7 @@ class Hub:
         if subscription.live:
             self._make_live(entry, subscription)
 
-    def _make_live(self, entry: _Subscribers, subscription: Subscription) -> None:
+    def _make_live(self, entry: Subscribers, subscription: Subscription) -> None:
         # What is pending came before it.
         self._write_pending(entry)
         entry.waiting.pop(subscription.subscriber, None)
@@ -349,7 +221,7 @@ class Hub:
         self._restart(channel, entry, top)
         return True
 
-    def _restart(self, channel: Channel, entry: _Subscribers, position: Position) -> None:
+    def _restart(self, channel: Channel, entry: Subscribers, position: Position) -> None:
         """The subscribers' positions cannot be continued: they are told, and subscribe again."""
         self._write_pending(entry)
         entry.expected.clear()
@@ -359,7 +231,7 @@ class Hub:
         for subscription in entry.all():
             subscription.subscriber.unsubscribed(channel)
 
-    def _fan_out(self, channel: Channel, entry: _Subscribers, publication: Publication) -> None:
+    def _fan_out(self, channel: Channel, entry: Subscribers, publication: Publication) -> None:
         message = Encoded(
             publication_push(
                 str(channel),
@@ -376,7 +248,7 @@ class Hub:
             message.channel = channel
         self._write(entry, publication.offset, message)
 
-    def _write(self, entry: _Subscribers, offset: int, message: Encoded) -> None:
+    def _write(self, entry: Subscribers, offset: int, message: Encoded) -> None:
         if not entry.pending:
             if not self._unwritten:
                 asyncio.get_running_loop().call_soon(self.flush)
@@ -406,7 +278,7 @@ class Hub:
         for entry in unwritten:
             self._write_pending(entry)
 
-    def _write_pending(self, entry: _Subscribers) -> None:
+    def _write_pending(self, entry: Subscribers) -> None:
         pending, entry.pending = entry.pending, []
         if not pending:
             return

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 import uuid
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
@@ -19,19 +18,21 @@ from django.dispatch import Signal
 
 from live.channel import Channel
 from live.conf import LiveSettings
-from live.exceptions import EngineUnavailable, PublicationTooLarge, UnrecoverablePosition
+from live.exceptions import EngineUnavailable, UnrecoverablePosition
 from live.node.clients import Clients, Peer
 from live.node.control import ControlMessage, NodeReport, Survey
 from live.node.counters import Counters
 from live.node.gaps import Gaps
-from live.node.hub import Hub, Subscriber, Subscription
+from live.node.hub import Hub
 from live.node.messages import Messages
 from live.node.pings import Pings
 from live.node.presence import Presence
+from live.node.publisher import Publisher
 from live.node.recovery import MAX_BYTES, MAX_PUBLICATIONS, Recovery, fitting, judge
 from live.node.relay import Body, Relay
 from live.node.relay_layer import LayerRelay
 from live.node.relay_local import LocalRelay
+from live.node.subscription import Subscriber, Subscription
 from live.signals import relay_connected, relay_disconnected
 from live.store import (
     ActiveChannel,
@@ -55,9 +56,6 @@ NODE_TTL = 60.0
 
 PRESENCE_GRACE = 2.0
 """Seconds a node that stops gives to telling who is not present any more."""
-
-TURN = 50
-"""Publications sent in a row before others have their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +92,7 @@ class Node:
         self.gaps = Gaps(self.hub, store, self.spawn)
         self.presence = Presence(store, self.relay, ttl=settings.presence_ttl, spawn=self.spawn)
         self.messages = Messages(self)
+        self._publisher = Publisher(store, self.relay, self.hub, self.counters, max_size=settings.max_publication_size)
         self.pings = Pings(interval=settings.ping_interval, timeout=settings.pong_timeout)
         # A reply that fills a client's queue by itself would disconnect the client as slow, again and again.
         self._reply_bytes = min(MAX_BYTES, settings.client_queue_max_bytes // 2)
@@ -200,7 +199,7 @@ class Node:
         With `since`, the position of a client that comes back, also what it missed. The caller writes the reply and
         then calls `release` with the state's position. Raises `EngineUnavailable`; then nothing is left.
         """
-        options = self._possible(options)
+        options = self._publisher.possible(options)
         subscription = self.hub.add(channel, client, latest_only=options.latest_only and not options.has_history)
         recovery = None
         try:
@@ -281,43 +280,7 @@ class Node:
         Raises `PublicationTooLarge`, and then none is taken, and `EngineUnavailable`, and then some may have been; see
         `Store.append_many`.
         """
-        limit = self.settings.max_publication_size
-        for draft in drafts:
-            if len(draft.data) > limit:
-                size = len(draft.data)
-                raise PublicationTooLarge(
-                    f"publication to {draft.channel} has {size} bytes, at most {limit} are allowed"
-                )
-        taken: list[Publication] = []
-        for start in range(0, len(drafts), TURN):
-            if start:
-                await asyncio.sleep(0)
-            taken += await self._publish_turn([self._prepared(draft) for draft in drafts[start : start + TURN]])
-        return taken
-
-    def _prepared(self, draft: Draft) -> Draft:
-        announce = self.relay.announcement(draft.channel) if self.store.announces else ""
-        options = self._possible(draft.options)
-        if announce or options is not draft.options:
-            return replace(draft, announce=announce, options=options)
-        return draft
-
-    def _possible(self, options: ChannelOptions) -> ChannelOptions:
-        if self.relay.single_process or self.store.shared:
-            return options
-        # Offsets of one process mean nothing to another: without a shared store there is no history.
-        return ChannelOptions(keep_last=options.keep_last, latest_only=options.latest_only)
-
-    async def _publish_turn(self, drafts: Sequence[Draft]) -> list[Publication]:
-        began = time.monotonic()
-        publications = await self.store.append_many(drafts)
-        for draft, publication in zip(drafts, publications, strict=True):
-            self.counters.publications[draft.channel.scope] += 1
-            if publication.offset or not draft.announce:
-                self.hub.expect(draft.channel, publication, began)
-            if not draft.announce:
-                await self.relay.send(draft.channel, publication)
-        return publications
+        return await self._publisher.publish(drafts)
 
     async def history(
         self, channel: Channel, since: Position | None, limit: int, *, reverse: bool = False

@@ -37,6 +37,9 @@ FLUSH_TIMEOUT = 5.0
 RAW_SEND = "live.send"
 """Key of the scope under which `live_application` leaves the server's own `send`, before any middleware wraps it."""
 
+_EMPTY: deque[Encoded] = deque(maxlen=0)
+"""The queue of every outbox with nothing in it: most wait for nothing most of the time, and a deque is large."""
+
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
@@ -138,7 +141,7 @@ class Outbox:
         self._limit = limit
         self._on_slow = on_slow
         self._on_error = on_error
-        self._queue: deque[Encoded] = deque()
+        self._queue = _EMPTY
         self._latest: dict[Channel, Encoded] | None = None
         """The newest messages of channels of which a client that lags needs no others."""
         self._task: asyncio.Task[None] | None = None
@@ -158,6 +161,8 @@ class Outbox:
         if waiting + size > self._limit:
             self._on_slow()
             return
+        if self._queue is _EMPTY:
+            self._queue = deque()
         self._queue.append(message)
         self.queued_bytes += size
         self._wake()
@@ -180,7 +185,7 @@ class Outbox:
     def _queue_latest(self) -> None:
         """The client has caught up: what was kept of channels with the newest message only follows."""
         if self._latest:
-            self._queue.extend(self._latest.values())
+            self._queue = deque([*self._queue, *self._latest.values()])
             self._latest = None
 
     def take_over_pings(self) -> None:
@@ -216,7 +221,7 @@ class Outbox:
             self._task = asyncio.get_running_loop().create_task(self._goodbye(draining))
 
     def _drop(self) -> None:
-        self._queue.clear()
+        self._queue = _EMPTY
         self._latest = None
         self.queued_bytes = 0
 
@@ -232,6 +237,8 @@ class Outbox:
                 break
             size += len(message.raw)
             messages.append(self._queue.popleft())
+        if not self._queue:
+            self._queue = _EMPTY
         self.queued_bytes -= size
         return messages
 

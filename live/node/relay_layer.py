@@ -71,8 +71,8 @@ class LayerRelay(Relay):
         """Number of the newest echo."""
         self._heard: list[int] = []
         """Number of the newest echo that came back, of each server of the layer."""
-        self._heard_all = 0.0
-        """When all of them had come back last."""
+        self._unheard: list[float | None] = []
+        """Since when each server owes an echo."""
         self._check_from = 0
         """With the echo of this number everything that was joined arrives again; 0: nothing is waited for."""
         self._connected = False
@@ -91,9 +91,9 @@ class LayerRelay(Relay):
         if self._tasks:
             return
         loop = asyncio.get_running_loop()
-        self._heard_all = time.monotonic()
         self._echo_groups = self._insides.echo_groups()
         self._heard = [0] * len(self._echo_groups)
+        self._unheard = [None] * len(self._echo_groups)
         self._tasks = [
             loop.create_task(self._receive(), name="live relay"),
             loop.create_task(self._watch(), name="live relay's echo"),
@@ -144,9 +144,12 @@ class LayerRelay(Relay):
         probe = {"type": ECHO, "relay": self.name, "channel": str(channel)}
         arrived = self._probes[channel] = asyncio.get_running_loop().create_future()
         try:
+            pause = PROBE_INTERVAL
             while not arrived.done():
                 await self._layer.group_send(group_name(channel), probe)
-                await asyncio.wait([arrived], timeout=PROBE_INTERVAL)
+                await asyncio.wait([arrived], timeout=pause)
+                # Where many join at once the answer may just take long.
+                pause *= 2
         finally:
             del self._probes[channel]
 
@@ -293,14 +296,21 @@ class LayerRelay(Relay):
                 for server, group in enumerate(self._echo_groups):
                     echo = {"type": ECHO, "relay": self.name, "server": server, "number": self._sent}
                     await self._call(self._layer.group_send(group, echo))
+                    # Counted from now: sending may have taken its time, on a machine that has much to do.
+                    if self._unheard[server] is None:
+                        self._unheard[server] = time.monotonic()
             except EngineUnavailable as error:
                 self._lost(str(error))
-            silent = time.monotonic() - self._heard_all
-            if silent > ECHO_TIMEOUT:
-                self._lost(f"no echo for {silent:.0f} s")
-            if silent > RESET_AFTER:
-                self._heard_all = time.monotonic()
-                await self._insides.reset_connections()
+            await self._look_for_silence()
+
+    async def _look_for_silence(self) -> None:
+        since = min(filter(None, self._unheard), default=None)
+        silent = 0.0 if since is None else time.monotonic() - since
+        if silent > ECHO_TIMEOUT:
+            self._lost(f"no echo for {silent:.0f} s")
+        if silent > RESET_AFTER:
+            self._unheard = [None] * len(self._unheard)
+            await self._insides.reset_connections()
 
     def _take_echo(self, message: dict[str, Any]) -> None:
         if "channel" not in message:
@@ -312,9 +322,9 @@ class LayerRelay(Relay):
 
     def _echoed(self, server: int, number: int) -> None:
         self._heard[server] = max(self._heard[server], number)
+        # Also an old one is a sign of life.
+        self._unheard[server] = None
         all_heard = min(self._heard)
-        if all_heard == self._sent:
-            self._heard_all = time.monotonic()
         if not self._connected and all_heard >= self._check_from:
             self._connected = True
             logger.info("the channel layer is reached")

@@ -48,6 +48,8 @@ class LayerInsides:
         self._known = _is_pubsub(layer)
         self._on_reconnect: Callable[[], None] | None = None
         self._connections: dict[int, object] = {}
+        self._group_prefix: str | None = None
+        """What stands before a group in the name of its pub/sub channel; "" where nobody else may publish there."""
         if self._known:
             # The same filter is added once, however many nodes there are.
             logging.getLogger("channels_redis.pubsub").addFilter(_quiet)
@@ -71,6 +73,11 @@ class LayerInsides:
 
     def announcement(self, group: str) -> str:
         """Where the layer listens for messages to `group`, if it takes them as plain msgpack."""
+        if self._group_prefix is None:
+            self._group_prefix = self._find_group_prefix()
+        return self._group_prefix + group if self._group_prefix else ""
+
+    def _find_group_prefix(self) -> str:
         if not self._known:
             return ""
         try:
@@ -78,7 +85,7 @@ class LayerInsides:
             plain = type(serializer).__name__ == "MsgPackSerializer" and serializer.crypter is None
             if not plain or serializer.random_prefix_length:
                 return ""
-            return str(self._layer._get_layer()._get_group_channel_name(group))
+            return str(self._layer._get_layer()._get_group_channel_name(""))
         except AttributeError as error:
             self._give_up(error)
             return ""

@@ -11,7 +11,7 @@ def main() -> int:
     """Becomes the benchmark once everything it needs is there."""
     steps = Steps(prepare.STEPS + 1)
     prepare.prepare(steps, ["demo", "dev"])
-    prepare.require_debian(steps, "C compiler", [debian.COMPILER])
+    prepare.require_debian(steps, "C compiler and Redis server", [debian.COMPILER, debian.REDIS])
     sys.stdout.flush()
     os.chdir(ROOT)
     os.execv(environment.PYTHON, [str(environment.PYTHON), "-m", "bench"])  # noqa: S606
