@@ -62,6 +62,9 @@ class LiveSettings:
     client_pending_max_bytes: int = 1024 * 1024
     """Bytes of commands of one client that may wait for their turn; over it 3013."""
 
+    client_commands_per_second: int = 2500
+    """Commands one client may send a second, five times as many at once after a pause; over it 3013. 0: no limit."""
+
     publish_timeout: float = 5.0
     """Seconds a synchronous publish waits for the node before it raises `EngineUnavailable`."""
 
@@ -162,6 +165,7 @@ _RULES: dict[str, Callable[[Any], str | None]] = {
     "pong_timeout": _number(0.01, whole=False),
     "client_queue_max_bytes": _number(4096),
     "client_pending_max_bytes": _number(4096),
+    "client_commands_per_second": _number(0),
     "publish_timeout": _number(0.01, whole=False),
     "push_max_bytes": _number(1),
     "stream_history_size": _number(0),

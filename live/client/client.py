@@ -11,6 +11,7 @@ import logging
 import uuid
 from collections import deque
 from importlib.metadata import PackageNotFoundError, version
+from time import monotonic
 from typing import Any
 
 from django.db import Error as DatabaseFailure
@@ -48,6 +49,9 @@ HANDLER_GRACE = 5.0
 ROOM_PAUSE = 0.1
 """Seconds between looks at whether a slow client has taken enough to be told more."""
 
+BURST_SECONDS = 5.0
+"""Who was quiet may send the commands of so many seconds at once: clients come back with all their subscriptions."""
+
 _PING = Encoded(replies.PING)
 
 try:
@@ -68,11 +72,13 @@ class Client:
     """
 
     __slots__ = (
+        "_budget",
         "_commands",
         "_outbox",
         "_pending_bytes",
         "_recheck_turn",
         "_recheck_waits",
+        "_spent_at",
         "_timer",
         "_worker",
         "id",
@@ -94,6 +100,8 @@ class Client:
         self._recheck_turn: asyncio.Lock | None = None
         self._recheck_waits = False
         self._commands = _NO_COMMANDS
+        self._budget = node.settings.client_commands_per_second * BURST_SECONDS
+        self._spent_at = 0.0
         self._pending_bytes = 0
         self._worker: asyncio.Task[None] | None = None
         self._outbox = open_outbox(
@@ -134,6 +142,9 @@ class Client:
             return
         commands = list(decode(message))
         share = size // len(commands)
+        if not self._spend(len(commands)):
+            self.disconnect(DisconnectCode.TOO_MANY_REQUESTS, flush=False)
+            return
         for command in commands:
             if self.session.closed:
                 return
@@ -149,6 +160,16 @@ class Client:
             self._pending_bytes += share
         if self._worker is None and self._commands:
             self._worker = asyncio.get_running_loop().create_task(self._work())
+
+    def _spend(self, commands: int) -> bool:
+        """Takes so many from the bucket of commands, which fills with time; False when there are too few in it."""
+        rate = self.node.settings.client_commands_per_second
+        if not rate:
+            return True
+        now = monotonic()
+        self._budget = min(rate * BURST_SECONDS, self._budget + (now - self._spent_at) * rate) - commands
+        self._spent_at = now
+        return self._budget >= 0
 
     @property
     def busy(self) -> bool:

@@ -1,6 +1,7 @@
 """One client's session against a real node: the protocol's answers, the limits, and what is left afterwards."""
 
 import asyncio
+import itertools
 import json
 
 import pytest
@@ -422,3 +423,27 @@ def test_any_sequence_of_commands_gets_one_answer_each_and_leaves_nothing(room, 
         await node.stop()
 
     asyncio.run(play())
+
+
+async def test_a_client_may_send_a_burst_and_then_so_many_commands_a_second(make_peer, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(client_module, "monotonic", lambda: now[0])
+    peer = await make_peer(client_commands_per_second=10)
+    number = itertools.count(10)
+
+    def send(count):
+        peer.send(*[{"id": next(number), "unsubscribe": {"channel": "room/a/b"}} for _ in range(count)])
+
+    # The connect was one of fifty.
+    send(49)
+    now[0] += 0.5
+    send(5)
+    assert peer.socket.close is None
+    send(1)
+    assert await peer.closing() == (3013, "too many requests")
+
+
+async def test_without_a_limit_any_number_of_commands_is_carried_out(make_peer):
+    peer = await make_peer(client_commands_per_second=0)
+    peer.send(*[{"id": number, "unsubscribe": {"channel": "room/a/b"}} for number in range(10, 400)])
+    await peer.socket.until(lambda: peer.socket.replies[-1].get("id") == 399)
