@@ -1,20 +1,26 @@
 """`make bench`: measures and prints the tables; WRITE=1 also puts them into docs/performance.md.
 
-WHAT=deliveries or WHAT=ingest measures one of the two only; SECONDS=300 pushes for so long to see the memory.
+WHAT=deliveries, WHAT=ingest or WHAT=cluster measures one of them only. SECONDS=300 pushes for so long to see the
+memory; SCALE=0.01 makes the cluster's part so much smaller, to see that it works.
 """
 
+import contextlib
 import datetime
 import importlib.metadata
 import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import psutil
+
 from bench.measure import CLIENT_CORES, LIVE, RATE, ROOT, SERVER_CORE, STOCK, BenchError, Result, measure
+from bench.rows import table
 
 SUBSCRIBERS = (1, 100, 1000)
 SECONDS = 8.0
@@ -23,12 +29,13 @@ PAGE = ROOT / "docs" / "performance.md"
 
 
 def compile_client(folder: Path) -> Path:
-    """Compiles load.c."""
+    """Compiles load.c and peer.c."""
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
     if compiler is None:
         raise BenchError("a C compiler is needed")
     client = folder / "load"
-    subprocess.run([compiler, "-O2", "-o", client, ROOT / "bench/load.c"], check=True)
+    sources = [ROOT / "bench" / name for name in ("load.c", "peer.c")]
+    subprocess.run([compiler, "-O2", "-o", client, *sources], check=True)
     return client
 
 
@@ -55,7 +62,7 @@ def sign_in() -> tuple[str, str]:
     return f"{settings.SESSION_COOKIE_NAME}={session.session_key}", Token.objects.create(user=user).key
 
 
-def table(results: list[Result]) -> str:
+def deliveries_table(results: list[Result]) -> str:
     """The results as a Markdown table."""
     rows = [
         "| subscribers | server | deliveries/s | p50 ms | p99 ms | CPU µs/delivery "
@@ -126,7 +133,7 @@ def measure_deliveries(client: Path, cookie: str) -> tuple[str, bool]:
         "session login, one daphne process."
     )
     saving_line = f"A delivery costs the stock consumer more CPU: {words}. {goal}"
-    return f"{table(results)}\n\n{saving_line}\n\nConditions: {conditions()} {what}", met
+    return f"{deliveries_table(results)}\n\n{saving_line}\n\nConditions: {conditions()} {what}", met
 
 
 def measure_ingest(token: str, cookie: str) -> tuple[str, bool]:
@@ -141,21 +148,42 @@ def measure_ingest(token: str, cookie: str) -> tuple[str, bool]:
         f"Lines of Telegraf's cpu plugin (10 fields, 2 tags); over HTTP {ingest.SENDERS} senders with kept connections "
         "and tokens, one subscriber of every measurement, one daphne process."
     )
-    return f"{ingest.table(rows)}\n\nConditions: {conditions()} {what}", all(row.met is not False for row in rows)
+    return f"{table('ingest', rows)}\n\nConditions: {conditions()} {what}", all(row.met is not False for row in rows)
+
+
+def measure_cluster(client: Path, cookie: str) -> tuple[str, bool]:
+    """What several nodes with Redis do: the text, and whether every goal is met."""
+    # Its publishers are handlers of the app, which need Django set up.
+    from bench import cluster
+
+    if not shutil.which("redis-server"):
+        raise BenchError("redis-server is needed")
+    size = cluster.Size().scaled(float(os.environ.get("SCALE", "1")))
+    rows = cluster.measure(client, dict(os.environ), cookie, size)
+    client_library = f"redis-py {importlib.metadata.version('redis')}"
+    what = (
+        f"{cluster.redis_version()}, {client_library}; Redis, clients, publishers and the second of two nodes on the "
+        "client's core, the plain process on the server's. Publications of about 200 bytes, a history of 100 where "
+        "there is one, session login."
+    )
+    return f"{table('cluster', rows)}\n\nConditions: {conditions()} {what}", all(row.met is not False for row in rows)
 
 
 def main() -> int:
     """Runs everything; returns the exit code, 1 when a goal is missed."""
-    wanted = os.environ.get("WHAT", "deliveries ingest").split()
+    wanted = os.environ.get("WHAT", "deliveries ingest cluster").split()
     with tempfile.TemporaryDirectory(prefix="live-bench-") as name:
         folder = Path(name)
         os.environ |= {"DJANGO_SETTINGS_MODULE": "bench.settings", "LIVE_VAR": name, "DEBUG": "0"}
         cookie, token = sign_in()
         parts = {}
+        client = compile_client(folder)
         if "deliveries" in wanted:
-            parts["bench"] = measure_deliveries(compile_client(folder), cookie)
+            parts["bench"] = measure_deliveries(client, cookie)
         if "ingest" in wanted:
             parts["ingest"] = measure_ingest(token, cookie)
+        if "cluster" in wanted:
+            parts["cluster"] = measure_cluster(client, cookie)
     for name, (text, _) in parts.items():
         print(text, end="\n\n")
         if os.environ.get("WRITE") == "1":
@@ -163,10 +191,24 @@ def main() -> int:
     return 0 if all(met for _, met in parts.values()) else 1
 
 
+def end_children() -> None:
+    """Ends what is left of what was started, as an interrupt may come in the moment of a start."""
+    children = psutil.Process().children(recursive=True)
+    for child in children:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+    psutil.wait_procs(children, timeout=10)
+
+
 if __name__ == "__main__":
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        # As with Ctrl-C: servers are stopped on the way out.
+        signal.signal(ending, signal.default_int_handler)
     try:
         sys.exit(main())
     except BenchError as problem:
         sys.exit(str(problem))
     except KeyboardInterrupt:
         sys.exit(130)
+    finally:
+        end_children()

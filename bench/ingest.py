@@ -21,6 +21,7 @@ import websockets
 from line_protocol_parser import parse_line
 
 from bench.measure import CLIENT_CORES, HOST, LIVE, SERVER_CORE, BenchError, cpu_seconds, running
+from bench.rows import Row
 from live.frames import frames_from_lines, parse_lines
 
 FIELDS = ("guest", "guest_nice", "idle", "iowait", "irq", "nice", "softirq", "steal", "system", "user")
@@ -29,16 +30,6 @@ SENDERS = 2
 CONVERTER_SECONDS = 3.0
 LATENCY_PUSHES_PER_SECOND = 5
 MEASUREMENTS = 100
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table; `met` is None where nothing is promised."""
-
-    what: str
-    measured: str
-    promised: str = ""
-    met: bool | None = None
 
 
 def cpu_lines(count: int, seed: int = 0, measurement: str = "cpu") -> bytes:
@@ -231,11 +222,3 @@ def measure(env: dict[str, str], token: str, cookie: str, seconds: float) -> lis
         text = f"p50 {statistics.median(took):.1f} ms, p99 {p99:.1f} ms, worst {took[-1]:.1f} ms of {len(took)} pushes"
         rows.append(Row("1,000 lines of 100 measurements to a subscriber", text, "p99 at most 30 ms", p99 <= 30))
     return rows
-
-
-def table(rows: list[Row]) -> str:
-    """The rows as a Markdown table."""
-    lines = ["| ingest | measured | promised | |", "|---|---:|---:|---|"]
-    verdicts = {True: "met", False: "MISSED", None: ""}
-    lines += [f"| {row.what} | {row.measured} | {row.promised} | {verdicts[row.met]} |" for row in rows]
-    return "\n".join(lines)

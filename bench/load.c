@@ -2,16 +2,22 @@
  *
  *     load HOST PORT PATH COUNT READY FIRST [HEADER...]
  *
- * Opens COUNT connections, sends FIRST on each (unless empty), and prints "ready <n>" once a message with the text READY
- * came on every one. From then on each occurrence of "t":<nanoseconds of the monotonic clock> in a message is one
- * delivery, whose latency is noted. When standard input is closed it prints one JSON object and ends.
+ * Opens COUNT connections, sends FIRST on each (unless empty; %d in it becomes the connection's number), and prints
+ * "ready <n>" once a message with the text READY came on every one. From then on each occurrence of
+ * "t":<nanoseconds of the monotonic clock> in a message is one delivery, whose latency is noted, and each
+ * "offset":<number> has to be the one after the connection's last. Lines on standard input, each answered with one line:
+ *
+ *     count     {"deliveries": <so far>}
+ *     close     cuts every connection: {"closed": <n>}
+ *     reopen    opens all of them at once and recovers: FIRST again, the subscribe command in it with the position the
+ *               connection had. Answered when everybody is back.
+ *
+ * When standard input is closed it prints one JSON object and ends.
  */
 #define _GNU_SOURCE
+#include "peer.h"
+#include "series.h"
 #include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <netinet/tcp.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,25 +26,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#define HANDSHAKES 50        /* how many connections are opened at a time */
-#define ROOM (1 << 18)       /* bytes a connection may have unparsed: far more than any message here */
-
-enum phase { CLOSED, CONNECTING, UPGRADING, JOINING, READY };
-
-struct peer {
-    int fd;
-    enum phase phase;
-    size_t length;           /* bytes in rest */
-    char *rest;              /* the start of a message whose end is still to come */
-};
+#define HANDSHAKES 50        /* how many connections are opened at a time, unless all are reopened */
 
 static struct peer *peers;
-static int count, opened, waiting, ready, lost, loop;
-static struct sockaddr_in server;
+static int count, opened, waiting, ready, lost, handshakes = HANDSHAKES;
 static const char *ready_text, *first_text;
-static char request[8192];
-static int64_t *latencies, first_at, last_at;
-static size_t deliveries, capacity;
+static struct series latencies, reopenings;
+static int64_t first_at, last_at, reopened_at;   /* reopened_at is 0 until then */
+static size_t disorder, ended;
+static int announced;
 
 static int64_t clock_ns(void)
 {
@@ -47,203 +43,196 @@ static int64_t clock_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static void die(const char *what)
+/* What follows `key` in the text, or NULL. */
+static const char *find(const char *text, const char *end, const char *key)
 {
-    perror(what);
-    exit(1);
+    const char *at = memmem(text, (size_t)(end - text), key, strlen(key));
+    return at ? at + strlen(key) : NULL;
 }
 
-static void give_up(struct peer *peer)
+void on_loss(struct peer *peer, enum phase phase)
 {
-    if (peer->phase < READY)
+    (void)peer;
+    if (phase < READY)
         waiting--;
     else
         ready--;
-    close(peer->fd);
-    peer->phase = CLOSED;
     lost++;
+}
+
+void on_open(struct peer *peer)
+{
+    char text[8192];
+    size_t used = 0;
+    if (!*first_text)
+        return;
+    for (const char *at = first_text; *at && used + 200 < sizeof text;) {
+        if (strncmp(at, "%d", 2) == 0) {
+            used += (size_t)sprintf(text + used, "%d", peer->number);
+            at += 2;
+        } else {
+            text[used++] = *at++;
+        }
+        if (reopened_at && used > 12 && memcmp(text + used - 13, "\"subscribe\":{", 13) == 0)
+            used += (size_t)sprintf(text + used, "\"recover\":true,\"offset\":%lld,\"epoch\":\"%s\",",
+                                    (long long)peer->offset, peer->epoch);
+    }
+    peer_send(peer, text, used);
+}
+
+/* Each offset in the text is one more than the one before; returns how many there were. */
+static long follow(struct peer *peer, const char *text, const char *end)
+{
+    long found = 0;
+    while ((text = find(text, end, "\"offset\":")) != NULL) {
+        int64_t offset = strtoll(text, NULL, 10);
+        disorder += offset != peer->offset + 1;
+        peer->offset = offset;
+        found++;
+    }
+    return found;
+}
+
+/* The reply to subscribe. */
+static void on_ready(struct peer *peer, const char *text, const char *end)
+{
+    const char *publications = find(text, end, "\"publications\":["), *offset, *epoch;
+    if (!publications)
+        publications = end;
+    offset = find(text, publications, "\"offset\":");
+    epoch = find(text, publications, "\"epoch\":\"");
+    if (!reopened_at) {
+        peer->offset = offset ? strtoll(offset, NULL, 10) : 0;
+        if (epoch)
+            snprintf(peer->epoch, sizeof peer->epoch, "%.*s", (int)strcspn(epoch, "\""), epoch);
+    } else if (find(text, publications, "\"recovered\":true")) {
+        disorder += (offset ? strtoll(offset, NULL, 10) : 0) != peer->offset;
+        peer->recovered = follow(peer, publications, end);
+        note(&reopenings, clock_ns() - reopened_at);
+    }
+    peer->phase = READY;
+    waiting--;
+    ready++;
+}
+
+static void on_line(struct peer *peer, const char *text, const char *end)
+{
+    const char *at = text;
+    if (end - text == 2 && memcmp(text, "{}", 2) == 0) {   /* the protocol's ping */
+        peer_send(peer, "{}", 2);
+        return;
+    }
+    if (peer->phase == JOINING) {
+        if (find(text, end, "\"error\":{")) {
+            if (!lost)
+                fprintf(stderr, "load: refused: %.*s\n", (int)(end - text < 200 ? end - text : 200), text);
+            peer_fail(peer);
+        } else if (find(text, end, ready_text)) {
+            on_ready(peer, text, end);
+        }
+        return;
+    }
+    follow(peer, text, end);
+    while ((at = find(at, end, "\"t\":")) != NULL) {
+        int64_t now = clock_ns();
+        while (at < end && *at == ' ')
+            at++;
+        if (latencies.length == 0)
+            first_at = now;
+        last_at = now;
+        note(&latencies, now - strtoll(at, NULL, 10));
+    }
+    ended += find(text, end, "\"unsubscribe\":{") != NULL;
+}
+
+/* A message is one or more lines. */
+void on_message(struct peer *peer, const char *text, size_t length)
+{
+    const char *end = text + length;
+    while (text < end && peer->phase != CLOSED) {
+        const char *stop = memchr(text, '\n', (size_t)(end - text));
+        on_line(peer, text, stop ? stop : end);
+        text = stop ? stop + 1 : end;
+    }
 }
 
 static void open_more(void)
 {
-    while (opened < count && waiting < HANDSHAKES) {
-        struct peer *peer = &peers[opened++];
-        int yes = 1;
-        struct epoll_event event = {.events = EPOLLIN | EPOLLOUT, .data.ptr = peer};
-        peer->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-        if (peer->fd < 0)
-            die("socket");
-        setsockopt(peer->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-        if (connect(peer->fd, (struct sockaddr *)&server, sizeof server) < 0 && errno != EINPROGRESS)
-            die("connect");
-        if (epoll_ctl(loop, EPOLL_CTL_ADD, peer->fd, &event) < 0)
-            die("epoll_ctl");
-        peer->phase = CONNECTING;
+    while (opened < count && waiting < handshakes) {
+        peer_open(&peers[opened++]);
         waiting++;
     }
 }
 
-/* Writes are small and rare, so one that does not fit at once is a failure. */
-static void put(struct peer *peer, const char *bytes, size_t length)
+static void close_all(void)
 {
-    if (send(peer->fd, bytes, length, MSG_NOSIGNAL) != (ssize_t)length)
-        give_up(peer);
-}
-
-static void put_text(struct peer *peer, const char *text)
-{
-    char frame[4096];
-    size_t length = strlen(text), at = 2;
-    frame[0] = (char)0x81;
-    if (length < 126) {
-        frame[1] = (char)(0x80 | length);
-    } else {
-        frame[1] = (char)(0x80 | 126);
-        frame[at++] = (char)(length >> 8);
-        frame[at++] = (char)length;
+    int closed = 0;
+    for (int i = 0; i < count; i++) {
+        closed += peers[i].phase != CLOSED;
+        peer_close(&peers[i]);
     }
-    memset(frame + at, 0, 4);   /* masked with zeros, which changes nothing */
-    memcpy(frame + at + 4, text, length);
-    put(peer, frame, at + 4 + length);
+    ready = waiting = 0;
+    printf("{\"closed\": %d}\n", closed);
 }
 
-static void on_message(struct peer *peer, const char *text, size_t length)
+static void reopen(void)
 {
-    const char *end = text + length, *at = text;
-    if (length == 2 && memcmp(text, "{}", 2) == 0) {   /* the protocol's ping */
-        put_text(peer, "{}");
+    opened = ready = waiting = lost = announced = 0;
+    handshakes = count;
+    reopenings.length = 0;
+    reopened_at = clock_ns();
+}
+
+static void announce(void)
+{
+    long least = peers[0].recovered, most = least;
+    announced = 1;
+    if (!reopened_at) {
+        printf("ready %d\n", ready);
         return;
     }
-    if (peer->phase == JOINING && memmem(text, length, ready_text, strlen(ready_text))) {
-        peer->phase = READY;
-        waiting--;
-        ready++;
-        return;
+    for (int i = 0; i < count; i++) {
+        least = peers[i].recovered < least ? peers[i].recovered : least;
+        most = peers[i].recovered > most ? peers[i].recovered : most;
     }
-    while ((at = memmem(at, (size_t)(end - at), "\"t\":", 4)) != NULL) {
-        int64_t now = clock_ns();
-        at += 4;
-        while (at < end && *at == ' ')
-            at++;
-        if (deliveries == capacity) {
-            capacity = capacity ? 2 * capacity : 65536;
-            latencies = realloc(latencies, capacity * sizeof *latencies);
-            if (!latencies)
-                die("realloc");
-        }
-        if (deliveries == 0)
-            first_at = now;
-        last_at = now;
-        latencies[deliveries++] = now - strtoll(at, NULL, 10);
-    }
-}
-
-/* Takes whole messages off the front; returns how many bytes they had. */
-static size_t parse(struct peer *peer, char *bytes, size_t length)
-{
-    size_t done = 0;
-    if (peer->phase == UPGRADING) {
-        char *end = memmem(bytes, length, "\r\n\r\n", 4);
-        if (!end)
-            return 0;
-        if (length < 12 || memcmp(bytes + 9, "101", 3) != 0) {
-            fprintf(stderr, "load: refused: %.60s\n", bytes);
-            give_up(peer);
-            return length;
-        }
-        done = (size_t)(end - bytes) + 4;
-        peer->phase = JOINING;
-        if (*first_text)
-            put_text(peer, first_text);
-    }
-    while (peer->phase != CLOSED && length - done >= 2) {
-        unsigned char *frame = (unsigned char *)bytes + done;
-        size_t head = 2, size = frame[1] & 127, extra = size == 126 ? 2 : size == 127 ? 8 : 0;
-        if (length - done < head + extra)
-            break;
-        if (extra)
-            for (size = 0; extra; extra--)
-                size = size << 8 | frame[head++];
-        if (length - done < head + size)
-            break;
-        if ((frame[0] & 15) == 8)
-            give_up(peer);
-        else if ((frame[0] & 15) == 9)
-            put(peer, "\x8a\x80\0\0\0\0", 6);
-        else
-            on_message(peer, (char *)frame + head, size);
-        done += head + size;
-    }
-    return done;
-}
-
-static void on_readable(struct peer *peer)
-{
-    static char buffer[2 * ROOM];
-    size_t length = peer->length, done;
-    ssize_t got;
-    if (length)
-        memcpy(buffer, peer->rest, length);
-    got = recv(peer->fd, buffer + length, ROOM, 0);
-    if (got < 0 && errno == EAGAIN)
-        return;
-    if (got <= 0) {
-        give_up(peer);
-        return;
-    }
-    length += (size_t)got;
-    done = parse(peer, buffer, length);
-    if (peer->phase == CLOSED)
-        return;
-    peer->length = length - done;
-    if (peer->length > ROOM) {
-        fprintf(stderr, "load: a message is larger than %d bytes\n", ROOM);
-        exit(1);
-    }
-    if (peer->length) {
-        peer->rest = realloc(peer->rest, peer->length);
-        memcpy(peer->rest, buffer + done, peer->length);
-    }
-}
-
-static void on_event(struct peer *peer, uint32_t what)
-{
-    if (peer->phase == CONNECTING && what & EPOLLOUT) {
-        struct epoll_event event = {.events = EPOLLIN, .data.ptr = peer};
-        epoll_ctl(loop, EPOLL_CTL_MOD, peer->fd, &event);
-        peer->phase = UPGRADING;
-        put(peer, request, strlen(request));
-    }
-    if (peer->phase != CLOSED && what & (EPOLLIN | EPOLLHUP | EPOLLERR))
-        on_readable(peer);
-}
-
-static int by_size(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static double quantile_ms(double share)
-{
-    return deliveries ? (double)latencies[(size_t)(share * (double)(deliveries - 1))] / 1e6 : 0;
+    sort(&reopenings);
+    printf("{\"connections\": %d, \"recovered\": %zu, \"least\": %ld, \"most\": %ld, \"out_of_order\": %zu, "
+           "\"p50_ms\": %.3f, \"max_ms\": %.3f}\n",
+           ready, reopenings.length, least, most, disorder, quantile_ms(&reopenings, 0.5), quantile_ms(&reopenings, 1));
 }
 
 static void report(void)
 {
-    qsort(latencies, deliveries, sizeof *latencies, by_size);
-    printf("{\"connections\": %d, \"lost_connections\": %d, \"deliveries\": %zu, \"seconds\": %.6f, "
-           "\"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f}\n",
-           ready, lost, deliveries, (double)(last_at - first_at) / 1e9,
-           quantile_ms(0.5), quantile_ms(0.99), quantile_ms(1));
+    sort(&latencies);
+    printf("{\"connections\": %d, \"lost_connections\": %d, \"deliveries\": %zu, \"seconds\": %.6f, \"p50_ms\": %.3f, "
+           "\"p99_ms\": %.3f, \"max_ms\": %.3f, \"out_of_order\": %zu, \"ended\": %zu}\n",
+           ready, lost, latencies.length, (double)(last_at - first_at) / 1e9,
+           quantile_ms(&latencies, 0.5), quantile_ms(&latencies, 0.99), quantile_ms(&latencies, 1), disorder, ended);
 }
 
-int main(int argc, char **argv)
+static void on_command(void)
+{
+    char line[64] = "";
+    if (read(STDIN_FILENO, line, sizeof line - 1) <= 0) {
+        report();
+        exit(0);
+    }
+    if (strcmp(line, "count\n") == 0)
+        printf("{\"deliveries\": %zu}\n", latencies.length);
+    else if (strcmp(line, "close\n") == 0)
+        close_all();
+    else if (strcmp(line, "reopen\n") == 0)
+        reopen();
+    else
+        printf("{\"error\": \"unknown command\"}\n");
+    fflush(stdout);
+}
+
+static int start(int argc, char **argv)
 {
     struct rlimit files;
-    struct epoll_event events[256], on_input = {.events = EPOLLIN, .data.ptr = NULL};
+    struct epoll_event on_input = {.events = EPOLLIN, .data.ptr = NULL};
     size_t used;
-    int announced = 0;
     if (argc < 7) {
         fprintf(stderr, "usage: load HOST PORT PATH COUNT READY FIRST [HEADER...]\n");
         return 2;
@@ -275,20 +264,29 @@ int main(int argc, char **argv)
     loop = epoll_create1(0);
     if (!peers || loop < 0 || epoll_ctl(loop, EPOLL_CTL_ADD, STDIN_FILENO, &on_input) < 0)
         die("start");
+    for (int i = 0; i < count; i++)
+        peers[i].number = i;
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct epoll_event events[256];
+    int failure = start(argc, argv);
+    if (failure)
+        return failure;
     for (;;) {
         int many;
         open_more();
         many = epoll_wait(loop, events, 256, -1);
         for (int i = 0; i < many; i++) {
-            if (events[i].data.ptr) {
-                on_event(events[i].data.ptr, events[i].events);
-            } else if (read(STDIN_FILENO, request, 1) <= 0) {
-                report();
-                return 0;
-            }
+            if (events[i].data.ptr)
+                peer_event(events[i].data.ptr, events[i].events);
+            else
+                on_command();
         }
         if (!announced && ready + lost == count) {
-            announced = printf("ready %d\n", ready);
+            announce();
             fflush(stdout);
         }
     }

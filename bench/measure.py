@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,13 +96,13 @@ def cpu_seconds(pid: int) -> float:
 
 
 @contextmanager
-def running(server: Server, env: dict[str, str]) -> Iterator[tuple[int, int]]:
-    """A fresh daphne on a core of its own: yields its process id and port."""
+def running(server: Server, env: dict[str, str], cores: set[int] = SERVER_CORE) -> Iterator[tuple[int, int]]:
+    """A fresh daphne on `cores`, this process on the others: yields its process id and port."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "daphne", "--endpoint", f"tcp:port={port}:interface={HOST}:backlog=1024"]
-    os.sched_setaffinity(0, SERVER_CORE)  # a child inherits it
+    os.sched_setaffinity(0, cores)  # a child inherits it
     # The stock consumer prints a traceback for each socket that leaves while it has messages waiting.
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
@@ -136,7 +138,7 @@ def wait_until_open(process: subprocess.Popen[bytes], port: int) -> None:
 
 
 class Load:
-    """The client: so many subscribers, ready once `joined` returned."""
+    """The client (load.c): so many subscribers, ready once `joined` returned."""
 
     def __init__(self, client: Path, server: Server, port: int, subscribers: int, cookie: str) -> None:
         words = [client, HOST, port, server.path, subscribers, server.ready, server.first, f"Cookie: {cookie}"]
@@ -147,17 +149,30 @@ class Load:
 
     def joined(self) -> None:
         """Waits until everybody is subscribed."""
-        timer = signal.signal(signal.SIGALRM, lambda *_: self.process.kill())
-        signal.alarm(JOIN_SECONDS)
-        try:
-            said = self.process.stdout.readline() if self.process.stdout else ""
-        finally:
-            signal.alarm(0)
-            signal.signal(signal.SIGALRM, timer)
+        said = self._answer()
         if said != f"ready {self.subscribers}\n":
             self.process.kill()
             self.process.wait()
             raise BenchError(f"not everybody could subscribe: {said.strip() or 'no answer'}")
+
+    def ask(self, command: str) -> dict[str, float]:
+        """What the client answers to `command`; see load.c."""
+        if self.process.stdin:
+            self.process.stdin.write(command + "\n")
+            self.process.stdin.flush()
+        said = self._answer()
+        if not said:
+            raise BenchError(f"the client did not answer to {command!r}")
+        return dict(json.loads(said))
+
+    def _answer(self) -> str:
+        """The next line; "" when it does not come in time, and then the client is gone."""
+        timer = threading.Timer(JOIN_SECONDS, self.process.kill)
+        timer.start()
+        try:
+            return self.process.stdout.readline() if self.process.stdout else ""
+        finally:
+            timer.cancel()
 
     def report(self) -> dict[str, float]:
         """Ends the client and returns its numbers."""
@@ -165,19 +180,20 @@ class Load:
         return dict(json.loads(text))
 
 
-def publish(port: int, seconds: float) -> None:
-    """Makes the server start publishing."""
-    url = f"http://{HOST}:{port}{publisher.PATH}?rate={RATE}&seconds={seconds}"
+def publish(port: int, seconds: float, **options: object) -> None:
+    """Makes the server start publishing; `options` as its site takes them."""
+    query = urllib.parse.urlencode({"rate": RATE, "seconds": seconds, **options})
+    url = f"http://{HOST}:{port}{publisher.PATH}?{query}"
     urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=10).close()
 
 
-def wait_until_quiet(pid: int) -> None:
-    """Returns when the server has nothing more to deliver, at the latest after DRAIN_SECONDS."""
+def wait_until_quiet(pid: int, quiet: float = QUIET_SECONDS) -> None:
+    """Returns when the server had nothing to deliver for `quiet` seconds, at the latest after DRAIN_SECONDS."""
     deadline = time.monotonic() + DRAIN_SECONDS
     while time.monotonic() < deadline:
         before = cpu_seconds(pid)
-        time.sleep(QUIET_SECONDS)
-        if cpu_seconds(pid) - before < 0.1 * QUIET_SECONDS:
+        time.sleep(quiet)
+        if cpu_seconds(pid) - before < 0.1 * quiet:
             return
 
 

@@ -12,9 +12,12 @@ from live.asgi import live_application
 CHANNEL = "grafana/broadcast/bench"
 
 
-async def publish(data: dict[str, Any]) -> None:
-    """Through the public API, to the handler of broadcasts."""
-    await live.apublish(CHANNEL, data)
+async def publish(data: dict[str, Any], channel: str = CHANNEL, channels: str = "") -> None:
+    """Through the public API; with `channels` the same to so many of them, `channel` followed by their number."""
+    if channels:
+        await live.apublish_many([(f"{channel}{number}", data) for number in range(int(channels))])
+    else:
+        await live.apublish(channel, data)
 
 
 application = Publisher(live_application(), publish)

@@ -1,5 +1,12 @@
 """The benchmark's arithmetic and its page; the measuring itself is `make bench`."""
 
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
 import pytest
 
 from bench import __main__ as bench
@@ -27,7 +34,7 @@ def results():
 
 
 def test_the_table_has_a_row_for_each_run(results):
-    lines = bench.table(results).splitlines()
+    lines = bench.deliveries_table(results).splitlines()
     assert len(lines) == 2 + len(results)
     assert lines[-1] == "| 1,000 | stock | 20,000 | 1.25 | 2.50 | 95.0 | 1.0 | 32 | 4 |"
     assert {line.count("|") for line in lines} == {10}
@@ -56,3 +63,61 @@ def test_the_conditions_name_what_the_numbers_depend_on():
     words = bench.conditions()
     for name in ("cores", "Python", "daphne", "orjson"):
         assert name in words
+
+
+def start_cluster(folder):
+    """`make bench WHAT=cluster`, in a process group of its own."""
+    environment = {**os.environ, "WHAT": "cluster", "SCALE": "0.01", "TMPDIR": str(folder)}
+    # What the tests' own settings and a Redis of this machine say is not meant.
+    for name in ("DJANGO_SETTINGS_MODULE", "LIVE_REDIS_URL", "LIVE_REDIS_SENTINELS", "WRITE"):
+        environment.pop(name, None)
+    command = [sys.executable, "-m", "bench"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=bench.ROOT, env=environment, start_new_session=True, **pipes)
+
+
+def left_of(group):
+    """The processes of the group that are still there."""
+    return [process.info for process in psutil.process_iter(["pid", "cmdline", "status"]) if in_group(process, group)]
+
+
+def in_group(process, group):
+    with contextlib.suppress(ProcessLookupError):
+        return os.getpgid(process.pid) == group
+    return False
+
+
+@pytest.mark.timeout(120)
+def test_the_clusters_part_measures_everything_and_leaves_nothing(tmp_path):
+    process = start_cluster(tmp_path)
+    try:
+        output, errors = process.communicate(timeout=110)
+        # Goals may be missed: this machine is doing something else.
+        assert process.returncode in (0, 1), errors
+        rows = [line for line in output.splitlines() if line.startswith("|")]
+        assert len(rows) == 2 + 16, errors
+        for words in ("of that, missing | 0 |", "Redis commands a publication", "`live.publish_many`", " 0 lost"):
+            assert any(words in row for row in rows), output
+        assert sum("clients of one node return" in row for row in rows) == 2
+        assert left_of(process.pid) == []
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_a_stopped_benchmark_ends_everything_it_started(tmp_path):
+    process = start_cluster(tmp_path)
+    try:
+        # From then on two nodes run beside Redis.
+        assert "two nodes …\n" in process.stderr
+        process.terminate()
+        process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert left_of(process.pid) == []
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
