@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from live.commands.base import Console, Exit, Subcommand
 from live.commands.channels import ChannelsCommand
+from live.commands.doctor import Doctor
 from live.commands.listen import Listen
 from live.commands.publish import PublishCommand
 from live.commands.push import Push
@@ -20,7 +21,7 @@ from live.exceptions import LiveError
 
 SUBCOMMANDS: dict[str, Subcommand] = {
     subcommand.name: subcommand
-    for subcommand in (Push(), PublishCommand(), Listen(), ChannelsCommand(), TokenCommand())
+    for subcommand in (Push(), PublishCommand(), Listen(), ChannelsCommand(), TokenCommand(), Doctor())
 }
 
 EXIT_CODES = """\
