@@ -1,14 +1,16 @@
-"""No tables: only the holder of permissions that `live` adds to Django's."""
+"""No tables: only holders of permissions that `live` adds to Django's, and of its page in the admin."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from django.db import models
 
 
-class NoRowsManager(models.Manager["Permissions"]):
+class NoRowsManager(models.Manager[Any]):
     """A manager without rows, so that what visits every model (``dumpdata``) does not look for a table."""
 
-    def get_queryset(self) -> models.QuerySet[Permissions]:
+    def get_queryset(self) -> models.QuerySet[Any]:
         """No rows."""
         return super().get_queryset().none()
 
@@ -27,3 +29,19 @@ class Permissions(models.Model):
 
     def __str__(self) -> str:
         return "permissions of live"
+
+
+class Overview(models.Model):
+    """Stands in the admin for what `live.admin` shows: ``live.view_overview`` opens it, ``live.disconnect`` acts."""
+
+    objects = NoRowsManager()
+
+    class Meta:
+        managed = False
+        default_permissions = ("view",)
+        permissions = [("disconnect", "Can disconnect clients")]
+        verbose_name = "nodes and clients"
+        verbose_name_plural = "nodes and clients"
+
+    def __str__(self) -> str:
+        return "nodes and clients"
