@@ -1,4 +1,4 @@
-"""The page of Live in Django's admin: the nodes, the clients of the one that answers, the busiest channels.
+"""The page of Live in Django's admin: the nodes, their clients, the busiest channels.
 
 Loaded by ``django.contrib.admin`` where a project has it, and by nothing else. It reads only; the one thing that can be
 done, to disconnect somebody, has a page of its own and needs the permission ``live.disconnect``.
@@ -6,10 +6,10 @@ done, to disconnect somebody, has a page of its own and needs the permission ``l
 
 from __future__ import annotations
 
-import heapq
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
@@ -20,11 +20,11 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
 
 from live.access import disconnect_user
-from live.client import Client
-from live.exceptions import DisconnectCode, EngineUnavailable, NotFound
+from live.exceptions import DisconnectCode, EngineUnavailable
 from live.models import Overview
 from live.node import Node, Survey, current_node, runtime
-from live.publishing import LiveChannel, active_channels, run
+from live.node.control import ClientReport, ControlMessage, Wanted
+from live.publishing import LiveChannel, active_channels, control, run
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Overview]
@@ -49,19 +49,16 @@ CODES = {"stay": DisconnectCode.FORCE_DISCONNECT, "return": DisconnectCode.FORCE
 """What becomes of those who are disconnected, and the code that does it."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One client on the page."""
 
-    client: str
-    user_id: str
-    """"" for an anonymous one."""
-    subscriptions: int
-    queue_bytes: int
-    """Bytes on their way to it that it has not taken yet."""
-    user: str = ""
-    """What the user is called."""
-    user_url: str = ""
+    client: ClientReport
+    node: str
+    since: datetime
+    user: str
+    """What the user is called; "" for an anonymous one."""
+    user_url: str
     """Where the admin shows the user; "" where it does not."""
 
 
@@ -101,14 +98,14 @@ class OverviewAdmin(_ModelAdmin):
             return HttpResponseNotAllowed(["GET", "HEAD"])
         query = _text(request, "q")
         problems: list[str] = []
-        survey = _survey(problems)
+        survey = _survey(_matching(query), problems)
         node = current_node()
         context = {
             "query": query,
             "problems": problems,
             "survey": survey,
             "total": sum(report.clients for report in survey.nodes),
-            "rows": self._rows(query, problems),
+            "rows": self._rows(survey),
             "most": MAX_CLIENTS,
             "this_node": node.id if node is not None else "",
             "channels": _busiest(problems),
@@ -133,8 +130,8 @@ class OverviewAdmin(_ModelAdmin):
                 if user:
                     disconnect_user(user, code=code)
                 else:
-                    _disconnect_client(client, code)
-            except (EngineUnavailable, NotFound) as error:
+                    control(ControlMessage("disconnect", client=client, code=int(code), reason=code.reason))
+            except EngineUnavailable as error:
                 self.message_user(request, f"Nobody was disconnected: {error}.", messages.ERROR)
             else:
                 self._log(request, name, person, client, code)
@@ -147,7 +144,7 @@ class OverviewAdmin(_ModelAdmin):
         logger.info("%s disconnected %r with code %d", request.user, name, code, extra=extra)
         if person is not None:
             self.log_change(request, person, f"Disconnected from Live with code {int(code)}.")
-        self.message_user(request, f"{name} is disconnected.", messages.SUCCESS)
+        self.message_user(request, f"Every node was told to disconnect {name}.", messages.SUCCESS)
 
     def _page(self, request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
         request.current_app = self.admin_site.name
@@ -158,12 +155,16 @@ class OverviewAdmin(_ModelAdmin):
     def _url(self, view: str) -> str:
         return reverse(f"{self.admin_site.name}:live_overview_{view}")
 
-    def _rows(self, query: str, problems: list[str]) -> list[Row]:
-        rows = _clients(_matching(query), problems)
-        people = _users({row.user_id for row in rows})
-        for row in rows:
-            person = people.get(row.user_id)
-            row.user, row.user_url = str(person or row.user_id), self._user_url(person)
+    def _rows(self, survey: Survey) -> list[Row]:
+        listed = [(client, report.node) for report in survey.nodes for client in report.listed]
+        listed.sort(key=lambda pair: (-pair[0].queue_bytes, -pair[0].since))
+        del listed[MAX_CLIENTS:]
+        people = _users({client.user for client, _ in listed})
+        rows = []
+        for client, node in listed:
+            person = people.get(client.user)
+            since = datetime.fromtimestamp(client.since, UTC)
+            rows.append(Row(client, node, since, str(person or client.user), self._user_url(person)))
         return rows
 
     def _user_url(self, person: Any) -> str:
@@ -182,50 +183,25 @@ def _text(request: HttpRequest, name: str) -> str:
     return request.GET.get(name, "").replace("\0", "").strip()[:MAX_TEXT]
 
 
-def _survey(problems: list[str]) -> Survey:
-    """What the nodes have; only this one where the others cannot be asked, and then `problems` says so."""
+def _survey(ids: tuple[str, ...], problems: list[str]) -> Survey:
+    """What the nodes have, and of their clients those that are, or whose users are, among `ids`; (): all.
+
+    Only this node where the others cannot be asked, and then `problems` says so.
+    """
+    wanted = Wanted(MAX_CLIENTS, ids)
 
     async def ask(node: Node) -> Survey:
         try:
-            return await node.survey()
+            return await node.survey(wanted=wanted)
         except EngineUnavailable as error:
             problems.append(f"Only this process is shown: {error}.")
-            return Survey([node.report()])
+            return Survey([node.report(None, wanted)])
 
     try:
         return runtime.run(ask)
     except EngineUnavailable as error:
         problems.append(f"The nodes cannot be asked: {error}.")
         return Survey([])
-
-
-def _clients(ids: tuple[str, ...], problems: list[str]) -> list[Row]:
-    """The clients of this process that are, or whose users are, among `ids`; (): all. First those most waits for."""
-
-    async def read(node: Node) -> list[Row]:
-        clients = (each for each in node.clients if isinstance(each, Client))
-        wanted = [each for each in clients if not ids or each.user_id in ids or each.id in ids]
-        found = heapq.nlargest(MAX_CLIENTS, wanted, key=lambda each: each.queue_bytes)
-        return [Row(each.id, each.user_id, len(each.subscriptions), each.queue_bytes) for each in found]
-
-    try:
-        return runtime.run(read)
-    except EngineUnavailable as error:
-        problems.append(f"The clients cannot be listed: {error}.")
-        return []
-
-
-def _disconnect_client(client: str, code: DisconnectCode) -> None:
-    """Ends the connection of a client of this process; raises `NotFound` where it has none of that id."""
-
-    async def disconnect(node: Node) -> bool:
-        found = [each for each in node.clients if isinstance(each, Client) and each.id == client]
-        for each in found:
-            each.disconnect(code)
-        return bool(found)
-
-    if not runtime.run(disconnect):
-        raise NotFound("this process has no such client any more")
 
 
 def _busiest(problems: list[str]) -> list[LiveChannel]:

@@ -14,7 +14,7 @@ from live.exceptions import Forbidden
 from live.handlers.base import User, user_id
 from live.handlers.registry import find_handler
 from live.node import runtime
-from live.node.control import ControlMessage, Survey
+from live.node.control import NOBODY, ControlMessage, Survey, Wanted
 from live.node.node import Node
 from live.protocol import dump_json
 from live.protocol.replies import client_info
@@ -172,6 +172,9 @@ async def acontrol(message: ControlMessage) -> None:
     await runtime.arun(lambda node: node.control(message))
 
 
-async def survey(channel: Channel | None = None) -> Survey:
-    """What every node has, and which did not answer within a second; raises `EngineUnavailable`."""
-    return await runtime.arun(lambda node: node.survey(channel))
+async def survey(channel: Channel | None = None, wanted: Wanted = NOBODY) -> Survey:
+    """What every node has, and which did not answer within a second; raises `EngineUnavailable`.
+
+    `channel`: they count its subscribers; `wanted`: which clients they list.
+    """
+    return await runtime.arun(lambda node: node.survey(channel, wanted=wanted))

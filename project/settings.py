@@ -7,6 +7,7 @@ LIVE_REDIS_USERNAME, _PASSWORD    for the Redis that the sentinels name
 LIVE_REDIS_PREFIX                 begins every key and channel, so that two sites can share one Redis
 LIVE_DRAIN_SECONDS                LIVE["DRAIN_SECONDS"]
 LIVE_MAX_CONNECTIONS              LIVE["MAX_CONNECTIONS"]
+LIVE_METRICS_TOKEN                LIVE["METRICS_TOKEN"]; empty: /metrics is for staff only
 CSRF_TRUSTED_ORIGINS              with commas: where the forms of pages may come from, when a proxy speaks TLS
 BEHIND_TLS_PROXY                  1: believe X-Forwarded-Proto; only behind a proxy that always sets it
 """
@@ -127,6 +128,7 @@ LIVE = {
     "ALLOW_ANONYMOUS": True,
     "DRAIN_SECONDS": float(os.environ.get("LIVE_DRAIN_SECONDS", "10")),
     "MAX_CONNECTIONS": int(os.environ.get("LIVE_MAX_CONNECTIONS", "100")),
+    "METRICS_TOKEN": os.environ.get("LIVE_METRICS_TOKEN", ""),
 }
 
 CSRF_TRUSTED_ORIGINS = _list("CSRF_TRUSTED_ORIGINS")

@@ -3,6 +3,8 @@
 import asyncio
 import json
 
+from live.node.control import ClientReport
+
 
 async def until(condition):
     """Lets the loop run until `condition()` holds; for state that no event tells of. The test's timeout bounds it."""
@@ -36,9 +38,14 @@ class Recorder:
     def overflow(self):
         self.overflows += 1
 
+    id = "recorder"
     user_id = ""
     session_key = ""
+    since = 0.0
     queue_bytes = 0
+
+    def report(self):
+        return ClientReport(self.id, self.user_id, self.since, 0, self.queue_bytes)
 
     def disconnect(self, code, reason=""):
         self.ended.append(code)

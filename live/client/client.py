@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
 from collections import deque
 from importlib.metadata import PackageNotFoundError, version
@@ -23,6 +24,7 @@ from live.exceptions import Disconnect, DisconnectCode, LiveError, NotAvailable,
 from live.handlers import User
 from live.handlers.base import read_user, user_id
 from live.node import Encoded, Node
+from live.node.control import ClientReport
 from live.node.outbox_daphne import open_outbox
 from live.protocol import (
     Command,
@@ -85,6 +87,7 @@ class Client:
         "node",
         "session",
         "session_key",
+        "since",
         "subscriptions",
         "user",
         "write",
@@ -92,6 +95,7 @@ class Client:
 
     def __init__(self, node: Node, user: User, send: Any, *, session_key: str = "") -> None:
         self.id = str(uuid.uuid4())
+        self.since = time.time()
         self.node = node
         self.user = user
         self.session_key = session_key
@@ -130,6 +134,10 @@ class Client:
     def queue_bytes(self) -> int:
         """Bytes that wait for this client, as far as they can be known."""
         return self._outbox.queued_bytes + self._outbox.held_bytes()
+
+    def report(self) -> ClientReport:
+        """What an operator is told of this client."""
+        return ClientReport(self.id, self.user_id, self.since, len(self.subscriptions), self.queue_bytes)
 
     # From the shell
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Protocol
 
 from live.channel import Channel
 from live.exceptions import DisconnectCode, InvalidChannel, UnsubscribeCode
-from live.node.control import ControlMessage
+from live.node.control import ClientReport, ControlMessage, Wanted
 from live.node.subscription import Subscriber
 
 logger = logging.getLogger("live.node")
@@ -27,6 +28,13 @@ RECHECKS_AT_ONCE = 20
 
 class Peer(Subscriber, Protocol):
     """A connected client, as its node sees it."""
+
+    @property
+    def id(self) -> str:
+        """The id it was told when it connected."""
+
+    def report(self) -> ClientReport:
+        """What an operator is told of it."""
 
     @property
     def user_id(self) -> str:
@@ -70,6 +78,14 @@ class Clients:
     def users(self) -> int:
         """Different users among those who are logged in."""
         return len({peer.user_id for peer in self._peers} - {""})
+
+    def listed(self, wanted: Wanted) -> tuple[ClientReport, ...]:
+        """Those that a survey asks for: those first for which most waits."""
+        if not wanted.limit:
+            return ()
+        ids = set(wanted.ids)
+        peers = [peer for peer in self._peers if not ids or peer.user_id in ids or peer.id in ids]
+        return tuple(peer.report() for peer in heapq.nlargest(wanted.limit, peers, key=lambda peer: peer.queue_bytes))
 
     def admit(self, peer: Peer) -> bool:
         """Registers a client; False when there are as many as there may be."""
@@ -117,7 +133,7 @@ class Clients:
 
     def apply(self, message: ControlMessage, spawn: Callable[[Any, str], None]) -> None:
         """Does to the clients it concerns what a control message says; `spawn` runs what takes longer."""
-        concerned = [peer for peer in self._peers if message.concerns(peer.user_id, peer.session_key)]
+        concerned = [peer for peer in self._peers if message.concerns(peer.user_id, peer.session_key, peer.id)]
         match message.action:
             case "disconnect":
                 code = _disconnect_code(message.code)

@@ -16,6 +16,9 @@ from live.node.relay import Body
 
 Action = Literal["disconnect", "unsubscribe", "recheck"]
 
+MAX_LISTED = 500
+"""Clients that one answer to a survey lists at most."""
+
 
 def session_digest(key: str) -> str:
     """What stands for a session key in messages: the key itself would let its reader in."""
@@ -35,9 +38,13 @@ class ControlMessage:
     """The channel to unsubscribe from."""
     code: int = 0
     reason: str = ""
+    client: str = ""
+    """Id of the one client that is concerned, whoever its user is."""
 
-    def concerns(self, user: str, session_key: str) -> bool:
-        """Whether a client of that user and session is meant."""
+    def concerns(self, user: str, session_key: str, client: str = "") -> bool:
+        """Whether the client of that user, session and id is meant."""
+        if self.client:
+            return self.client == client
         if self.session:
             return self.session == session_digest(session_key)
         return user in self.users if self.users else self.action == "recheck"
@@ -59,7 +66,41 @@ class ControlMessage:
             str(body["channel"]),
             int(body["code"]),
             str(body["reason"]),
+            # Nodes of an older version do not send it.
+            str(body.get("client", "")),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ClientReport:
+    """What a node tells of one of its clients."""
+
+    client: str
+    user: str
+    """The user's id; "" for an anonymous one."""
+    since: float
+    """When it came, in seconds of Unix time."""
+    subscriptions: int
+    queue_bytes: int
+    """Bytes on their way to it that it has not taken yet."""
+
+    @classmethod
+    def read(cls, report: dict[str, Any]) -> ClientReport:
+        """The report that travelled; raises `KeyError`, `TypeError` or `ValueError`."""
+        numbers = {name: int(report[name]) for name in ("subscriptions", "queue_bytes")}
+        return cls(str(report["client"]), str(report["user"]), float(report["since"]), **numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which clients a survey asks for: at most `limit` of each node, those that most waits for first."""
+
+    limit: int = 0
+    ids: tuple[str, ...] = ()
+    """Ids of the users and of the clients that are meant; none: all."""
+
+
+NOBODY = Wanted()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +115,8 @@ class NodeReport:
     """Channels with a subscriber there."""
     subscribers: int = 0
     """Subscribers of the channel that was asked for."""
+    listed: tuple[ClientReport, ...] = ()
+    """The clients that were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +136,10 @@ class PendingSurvey:
         self._complete = asyncio.Event()
 
     def take(self, report: dict[str, Any]) -> None:
-        """One node answered; raises `KeyError` or `TypeError` for what is no report."""
+        """One node answered; raises `KeyError`, `TypeError` or `ValueError` for what is no report."""
         numbers = {name: int(report[name]) for name in ("clients", "users", "channels", "subscribers")}
-        found = NodeReport(str(report["node"]), **numbers)
+        listed = tuple(map(ClientReport.read, report.get("listed", ())))
+        found = NodeReport(str(report["node"]), **numbers, listed=listed)
         self._reports[found.node] = found
         if self._expected <= self._reports.keys():
             self._complete.set()
@@ -111,9 +155,16 @@ class PendingSurvey:
         return Survey([self._reports[node] for node in sorted(self._reports)], missing)
 
 
-def survey_body(survey: str, reply_to: str, channel: Channel | None) -> Body:
+def survey_body(survey: str, reply_to: str, channel: Channel | None, wanted: Wanted) -> Body:
     """The question."""
-    return {"kind": "survey", "survey": survey, "reply_to": reply_to, "channel": str(channel) if channel else ""}
+    name = str(channel) if channel else ""
+    return {"kind": "survey", "survey": survey, "reply_to": reply_to, "channel": name, "clients": asdict(wanted)}
+
+
+def read_wanted(body: Body) -> Wanted:
+    """Which clients a question asks for; raises `KeyError`, `TypeError` or `ValueError`."""
+    clients = body.get("clients") or {"limit": 0, "ids": ()}
+    return Wanted(min(int(clients["limit"]), MAX_LISTED), tuple(map(str, clients["ids"])))
 
 
 def answer_body(survey: str, report: NodeReport) -> Body:

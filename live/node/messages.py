@@ -7,7 +7,15 @@ import uuid
 from typing import TYPE_CHECKING
 
 from live.channel import Channel
-from live.node.control import ControlMessage, PendingSurvey, Survey, answer_body, survey_body
+from live.node.control import (
+    ControlMessage,
+    PendingSurvey,
+    Survey,
+    Wanted,
+    answer_body,
+    read_wanted,
+    survey_body,
+)
 from live.node.relay import Body
 
 if TYPE_CHECKING:
@@ -32,7 +40,7 @@ class Messages:
                     node.clients.apply(ControlMessage.read(body), node.spawn)
                 case "survey":
                     channel = Channel.parse(body["channel"]) if body["channel"] else None
-                    answer = answer_body(str(body["survey"]), node.report(channel))
+                    answer = answer_body(str(body["survey"]), node.report(channel, read_wanted(body)))
                     node.spawn(node.relay.send_to(str(body["reply_to"]), answer), "answering a survey")
                 case "answer":
                     pending = self._surveys.get(body["survey"])
@@ -43,7 +51,7 @@ class Messages:
         except (KeyError, TypeError, ValueError) as error:
             logger.warning("a message of another node cannot be read: %r", error)
 
-    async def survey(self, channel: Channel | None, seconds: float) -> Survey:
+    async def survey(self, channel: Channel | None, wanted: Wanted, seconds: float) -> Survey:
         """The answers of all nodes within so many seconds; raises `EngineUnavailable`."""
         node = self._node
         # A process that serves nobody has not begun to receive.
@@ -52,7 +60,7 @@ class Messages:
         number = uuid.uuid4().hex
         pending = self._surveys[number] = PendingSurvey(expected)
         try:
-            await node.relay.broadcast(survey_body(number, node.relay.name, channel))
+            await node.relay.broadcast(survey_body(number, node.relay.name, channel, wanted))
             return await pending.result(seconds)
         finally:
             del self._surveys[number]

@@ -20,7 +20,7 @@ from live.channel import Channel
 from live.conf import LiveSettings
 from live.exceptions import EngineUnavailable, UnrecoverablePosition
 from live.node.clients import Clients, Peer
-from live.node.control import ControlMessage, NodeReport, Survey
+from live.node.control import NOBODY, ControlMessage, NodeReport, Survey, Wanted
 from live.node.counters import Counters
 from live.node.gaps import Gaps
 from live.node.hub import Hub
@@ -336,17 +336,24 @@ class Node:
         """Has every node, this one too, do what `message` says; raises `EngineUnavailable`."""
         await self.relay.broadcast(message.body())
 
-    def report(self, channel: Channel | None = None) -> NodeReport:
+    def report(self, channel: Channel | None = None, wanted: Wanted = NOBODY) -> NodeReport:
         """What this node answers to a survey."""
         count = self.hub.subscriber_count(channel) if channel else 0
-        return NodeReport(self.id, len(self.clients), self.clients.users(), len(self.hub), count)
+        listed = self.clients.listed(wanted)
+        return NodeReport(self.id, len(self.clients), self.clients.users(), len(self.hub), count, listed)
 
-    async def survey(self, channel: Channel | None = None, *, seconds: float = 1.0) -> Survey:
+    async def survey(
+        self,
+        channel: Channel | None = None,
+        *,
+        wanted: Wanted = NOBODY,
+        seconds: float = 1.0,
+    ) -> Survey:
         """What all nodes have: answers that came within so many seconds, and who did not answer.
 
-        Raises `EngineUnavailable` when nobody can be asked.
+        `wanted`: which clients they list. Raises `EngineUnavailable` when nobody can be asked.
         """
-        return await self.messages.survey(channel, seconds)
+        return await self.messages.survey(channel, wanted, seconds)
 
     # In the background
 

@@ -85,7 +85,7 @@ def test_an_operator_finds_the_page_and_disconnects_a_user(visit):
     page.get_by_label("They stay away").check()
     page.get_by_role("button", name="Disconnect").click()
 
-    expect(page.locator(".messagelist .success")).to_have_text("<i>ann</i> is disconnected.")
+    expect(page.locator(".messagelist .success")).to_have_text("Every node was told to disconnect <i>ann</i>.")
     expect(ann.locator("#connection")).not_to_have_attribute("data-state", "live")
     connected(nobody)
 
@@ -94,14 +94,14 @@ def test_a_client_that_may_come_back_does(visit):
     visitor = visit("/d/machine")
     connected(visitor)
     page = visit(LIST, "root")
-    before = rows(page).locator("code").get_attribute("title")
+    before = rows(page).locator("th code").get_attribute("title")
     page.get_by_role("link", name="Client", exact=True).click()
     with visitor.expect_event("websocket"):
         page.get_by_role("button", name="Disconnect").click()
     connected(visitor)
     page.reload()
     expect(rows(page)).to_have_count(1)
-    assert rows(page).locator("code").get_attribute("title") != before
+    assert rows(page).locator("th code").get_attribute("title") != before
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -8,7 +8,7 @@ from live.channel import Channel
 from live.exceptions import DisconnectCode, UnsubscribeCode
 from live.node import clients as clients_module
 from live.node.clients import RECHECKS_AT_ONCE, Clients
-from live.node.control import ControlMessage, session_digest
+from live.node.control import ControlMessage, Wanted, session_digest
 from tests.peers import Recorder, until
 
 A = Channel("stream", "test", "a")
@@ -16,7 +16,7 @@ A = Channel("stream", "test", "a")
 
 def peer(user="", session=""):
     recorder = Recorder()
-    recorder.user_id, recorder.session_key = user, session
+    recorder.user_id, recorder.session_key, recorder.id = user, session, f"id of {session}"
     return recorder
 
 
@@ -39,6 +39,9 @@ def told(peers):
         (ControlMessage("disconnect", ("1",)), {"ann", "ann's phone"}),
         (ControlMessage("disconnect", session=session_digest("s2")), {"ann's phone"}),
         (ControlMessage("disconnect"), set()),
+        (ControlMessage("disconnect", client="id of s2"), {"ann's phone"}),
+        (ControlMessage("disconnect", ("2",), client="id of s2"), {"ann's phone"}),
+        (ControlMessage("disconnect", client="id of nobody"), set()),
         (ControlMessage("unsubscribe", ("2", "3"), channel="stream/test/a"), {"bob"}),
     ],
 )
@@ -46,6 +49,24 @@ def test_a_message_concerns_the_clients_it_names(people, message, meant):
     clients, peers = people
     clients.apply(message, lambda *_: None)
     assert told(peers) == meant
+
+
+@pytest.mark.parametrize(
+    ("wanted", "listed"),
+    [
+        (Wanted(), []),
+        (Wanted(10), ["id of s2", "id of s1", "id of ", "id of s3"]),
+        (Wanted(2), ["id of s2", "id of s1"]),
+        (Wanted(10, ("1",)), ["id of s2", "id of s1"]),
+        (Wanted(10, ("2", "id of s1")), ["id of s1", "id of s3"]),
+        (Wanted(10, ("3",)), []),
+    ],
+)
+def test_those_are_listed_first_for_which_most_waits(people, wanted, listed):
+    clients, peers = people
+    for size, name in enumerate(("bob", "nobody", "ann", "ann's phone")):
+        peers[name].queue_bytes = size
+    assert [report.client for report in clients.listed(wanted)] == listed
 
 
 async def test_a_recheck_may_concern_everybody(people, node):

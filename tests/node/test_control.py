@@ -5,7 +5,16 @@ from channels.layers import InMemoryChannelLayer
 
 from live.channel import Channel
 from live.exceptions import DisconnectCode
-from live.node.control import ControlMessage
+from live.node.control import (
+    MAX_LISTED,
+    NOBODY,
+    ClientReport,
+    ControlMessage,
+    PendingSurvey,
+    Wanted,
+    read_wanted,
+    survey_body,
+)
 from live.store import ChannelOptions
 from tests.peers import Recorder, until
 
@@ -43,6 +52,36 @@ async def test_a_survey_counts_what_every_node_has(nodes):
     }
     assert found[nodes[0].id] == (2, 1, 0, 0)
     assert found.get(nodes[1].id, (1, 0, 1, 1)) == (1, 0, 1, 1)
+
+
+async def test_a_survey_lists_the_clients_that_are_wanted(nodes):
+    one, two = client(nodes[0], "1"), client(nodes[1], "2")
+    one.since, two.id, two.queue_bytes = 1234.5, "other", 7
+    nodes[0].store.shared = True
+
+    async def listed(*ids):
+        survey = await nodes[0].survey(wanted=Wanted(10, ids), seconds=0.05)
+        return {report.node: report.listed for report in survey.nodes}
+
+    mine, others = (ClientReport("recorder", "1", 1234.5, 0, 0),), (ClientReport("other", "2", 0.0, 0, 7),)
+    found = await listed()
+    assert found[nodes[0].id] == mine
+    assert found.get(nodes[1].id, others) == others
+    assert (await listed("2"))[nodes[0].id] == ()
+    assert (await nodes[0].survey(seconds=0.05)).nodes[0].listed == ()
+
+
+def test_nodes_of_an_older_version_are_understood():
+    question = survey_body("s", "n", None, Wanted(MAX_LISTED + 1, ("1",)))
+    assert read_wanted(question) == Wanted(MAX_LISTED, ("1",))
+    del question["clients"]
+    assert read_wanted(question) == NOBODY
+
+    pending = PendingSurvey(["a"])
+    pending.take({"node": "a", "clients": 1, "users": 1, "channels": 0, "subscribers": 0})
+    message = ControlMessage("disconnect", ("1",)).body()
+    del message["client"]
+    assert ControlMessage.read(message) == ControlMessage("disconnect", ("1",))
 
 
 async def test_an_answer_that_is_missing_is_said(nodes):

@@ -10,7 +10,7 @@ from live.channel import Channel
 from live.conf import LiveSettings
 from live.exceptions import EngineUnavailable
 from live.node import Node
-from live.node.control import ControlMessage
+from live.node.control import ClientReport, ControlMessage, Wanted
 from live.store import ChannelOptions, Draft, Member
 from live.store.redis import RedisStore
 from live.store.redis.topology import Topology
@@ -207,6 +207,21 @@ async def test_control_messages_and_surveys_reach_all_nodes(nodes):
     survey = await nodes[1].survey(A, seconds=0.5)
     assert {report.node: report.subscribers for report in survey.nodes} == {nodes[0].id: 1, nodes[1].id: 0}
     assert survey.missing == ["dead"]
+
+
+async def test_clients_of_all_nodes_are_listed_and_one_is_disconnected(nodes):
+    clients = [Recorder() for _ in nodes]
+    for number, (node, client) in enumerate(zip(nodes, clients, strict=True)):
+        client.id, client.user_id, client.since, client.queue_bytes = f"c{number}", "7", 1234.5, number
+        node.admit(client)
+        await node.store.touch_node(node.id, 60)
+    survey = await nodes[1].survey(wanted=Wanted(10, ("7",)))
+    assert {report.node: report.listed for report in survey.nodes} == {
+        node.id: (ClientReport(f"c{number}", "7", 1234.5, 0, number),) for number, node in enumerate(nodes)
+    }
+    await nodes[1].control(ControlMessage("disconnect", client="c0", code=3011))
+    await until_ended(clients[0])
+    assert clients[1].ended == []
 
 
 async def test_without_redis_everything_is_a_temporary_error_and_then_goes_on(nodes, redis_server):
