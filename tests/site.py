@@ -66,13 +66,16 @@ class Site:
             self._token = self.manage("seed_demo", "--show-token").strip()
         return self._token
 
-    def start(self):
-        """Starts daphne and waits until it answers."""
+    def command(self):
+        """What starts the server."""
         endpoint = f"tcp:port={self.port}:interface=127.0.0.1:backlog=1024"
         command = [sys.executable, "-m", "daphne", "-e", endpoint, "--no-server-name"]
-        command += [*self.daphne_options, "project.asgi:application"]
+        return [*command, *self.daphne_options, "project.asgi:application"]
+
+    def start(self):
+        """Starts daphne and waits until it answers."""
         with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=self.env, stdout=log, stderr=log)
+            self.process = subprocess.Popen(self.command(), cwd=ROOT, env=self.env, stdout=log, stderr=log)
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:

@@ -25,7 +25,7 @@ from live.handlers import User
 from live.handlers.base import read_user, user_id
 from live.node import Encoded, Node
 from live.node.control import ClientReport
-from live.node.outbox_daphne import open_outbox
+from live.node.outbox_fast import open_outbox
 from live.protocol import (
     Command,
     Connect,

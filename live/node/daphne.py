@@ -79,9 +79,10 @@ class DaphneConnection:
         transport = self._protocol.transport
         return len(transport.dataBuffer) - transport.offset + transport._tempDataLen  # type: ignore[no-any-return]
 
-    def close(self, code: int) -> None:
-        """Sends a close frame, also with codes below 3000, which daphne's ASGI refuses."""
+    def close(self, code: int) -> bool:
+        """Sends a close frame, also with codes below 3000, which daphne's ASGI refuses; True: it was sent."""
         self._protocol.sendCloseFrame(code=code)
+        return True
 
     def stop_pings(self) -> None:
         """Ends the server's own pings to this peer, because it gets others: two kinds tell no more than one."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import sys
 
 import pytest
 
@@ -13,7 +14,41 @@ async def test_daphne_gets_the_fast_outbox(make_site):
     """Fails when a version of daphne no longer is what the fast outbox needs."""
     site = make_site(HANDLERS={"inspect": "tests.integration.handlers.Inspector"})
     async with site.connect() as peer:
-        assert (await peer.subscribe("inspect/outbox/x"))["subscribe"]["data"] == "DaphneOutbox"
+        assert (await peer.subscribe("inspect/outbox/x"))["subscribe"]["data"] == "FastOutbox"
+
+
+class UvicornSite(Site):
+    """The demo under uvicorn."""
+
+    implementation = "websockets-sansio"
+
+    def command(self):
+        """What starts the server."""
+        server = ["-m", "uvicorn", "--host", "127.0.0.1", "--port", str(self.port), "--ws", self.implementation]
+        return [sys.executable, *server, "project.asgi:application"]
+
+
+@pytest.mark.parametrize(("implementation", "outbox"), [("websockets-sansio", "FastOutbox"), ("wsproto", "Outbox")])
+async def test_uvicorn_serves_too(tmp_path, implementation, outbox):
+    """Fails when a version of uvicorn no longer is what the fast outbox needs."""
+    site = UvicornSite(tmp_path, HANDLERS={"inspect": "tests.integration.handlers.Inspector"}, DRAIN_SECONDS=0)
+    site.implementation = implementation
+    site.prepare()
+    site.start()
+    try:
+        async with site.connect() as peer:
+            assert (await peer.subscribe("inspect/outbox/x"))["subscribe"]["data"] == outbox
+            await peer.subscribe("stream/uvicorn/weather")
+            for number in range(200):
+                assert (await asyncio.to_thread(site.push, "uvicorn", f"weather number={number}"))[0] == 200
+            seen = [(await peer.publication())["data"]["data"]["values"][-1] for _ in range(200)]
+            assert seen == [[number] for number in range(200)]
+            await peer.ws.send("x" * 100_000)
+            code, _ = await peer.closed()
+            assert code == 1009
+    finally:
+        site.stop()
+    assert "Traceback" not in site.log
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import pytest
 
 from live.channel import Channel
 from live.exceptions import DisconnectCode
-from live.node import Encoded, Outbox, daphne, outbox_daphne
+from live.node import Encoded, Outbox, daphne, outbox_fast
 from live.node.outbox import wire_frame
-from live.node.outbox_daphne import DaphneOutbox, open_outbox
+from live.node.outbox_fast import FastOutbox, open_outbox
 from tests.peers import until
 
 
@@ -161,7 +161,7 @@ def gauge(text):
 
 
 async def test_a_client_that_lags_gets_the_newest_of_a_gauge_when_it_has_caught_up(monkeypatch):
-    monkeypatch.setattr(outbox_daphne, "RETRY", 0.001)
+    monkeypatch.setattr(outbox_fast, "RETRY", 0.001)
     case = Case(room=0, limit=64 * 10)
     await case.write("x" * 20)
     for number in range(100):
@@ -248,4 +248,78 @@ async def test_other_servers_get_the_portable_outbox_and_a_changed_daphne_says_s
         outbox = open_outbox(candidate, limit=1, on_slow=list, on_error=list)
         assert type(outbox) is Outbox
     assert caplog.text.count("this daphne is not as expected") == 1
-    assert isinstance(Case().outbox, DaphneOutbox)
+    assert isinstance(Case().outbox, FastOutbox)
+
+
+class AsyncioTransport:
+    """An asyncio transport as far as the outbox knows one: buffers while `full`."""
+
+    def __init__(self):
+        self.full = False
+        self.closing = False
+        self.wire = self.buffer = b""
+
+    def write(self, data):
+        if self.full:
+            self.buffer += data
+        else:
+            self.wire += data
+
+    def get_write_buffer_size(self):
+        return len(self.buffer)
+
+    def is_closing(self):
+        return self.closing
+
+
+class WebSocketsSansIOProtocol:
+    """Uvicorn's protocol of that name as far as the outbox knows it."""
+
+    def __init__(self):
+        self.transport = AsyncioTransport()
+        self.close_sent = False
+        self.handshake_complete = True
+        self.pinging = True
+        self.events = []
+
+    def stop_keepalive(self):
+        self.pinging = False
+
+    async def send(self, event):
+        self.events.append(event)
+
+
+def uvicorn_case(limit=1000):
+    protocol = WebSocketsSansIOProtocol()
+    slow = []
+    outbox = open_outbox(protocol.send, limit=limit, on_slow=lambda: slow.append(1), on_error=slow.append)
+    return protocol, outbox, slow
+
+
+async def test_uvicorn_gets_whole_frames_in_order():
+    protocol, outbox, slow = uvicorn_case(limit=100)
+    outbox.deliver(Encoded(b"[1]"))
+    outbox.write(Encoded(b"[2]"))
+    await asyncio.sleep(0)
+    assert protocol.transport.wire == wire_frame(b"[1]") + wire_frame(b"[2]")
+    protocol.transport.full = True
+    for _ in range(2):
+        outbox.deliver(Encoded(b"x" * 60))
+        await asyncio.sleep(0)
+    assert protocol.transport.buffer == wire_frame(b"x" * 60)
+    assert slow == [1]
+    outbox.take_over_pings()
+    assert not protocol.pinging
+
+
+async def test_uvicorn_closes_by_itself_and_gets_nothing_afterwards():
+    protocol, outbox, _ = uvicorn_case()
+    outbox.close(DisconnectCode.MESSAGE_TOO_BIG, "message too big")
+    await until(lambda: protocol.events)
+    assert protocol.events == [{"type": "websocket.close", "code": 1009, "reason": "message too big"}]
+    protocol, outbox, _ = uvicorn_case()
+    protocol.close_sent = True
+    outbox.deliver(Encoded(b"[1]"))
+    outbox.write(Encoded(b"[2]"))
+    await asyncio.sleep(0)
+    assert protocol.transport.wire == b""

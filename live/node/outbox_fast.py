@@ -1,23 +1,44 @@
-"""The outbox on daphne: whole wire frames straight to the socket, without a task.
+"""The outbox on servers whose sockets can be reached: whole wire frames straight to the socket, without a task.
 
 A wire frame is made once for a publication and is the same for every client; framing it again for each, and
-registering each socket for writing, is what most of a delivery would cost.
+registering each socket for writing, is what most of a delivery would cost. What is known of each server is in a module
+of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 from live.exceptions import DisconnectCode
-from live.node.daphne import DaphneConnection, find_connection
+from live.node import daphne, uvicorn
 from live.node.outbox import LAGS, Encoded, Outbox, Send, wire_frame
 
 RETRY = 0.05
 """Seconds after which a client that lags is looked at again."""
 
 
-class DaphneOutbox(Outbox):
+class Connection(Protocol):
+    """One WebSocket of a server, as this outbox sees it."""
+
+    def write_at_once(self, frame: bytes) -> bool:
+        """Sends a whole wire frame if nothing is in its way; False when it was not sent and has to wait."""
+
+    def write_frame(self, frame: bytes) -> None:
+        """Sends a whole wire frame, behind what is on its way."""
+
+    def held_bytes(self) -> int:
+        """Bytes sent to a peer that has not taken them yet."""
+
+    def stop_pings(self) -> None:
+        """Ends the server's own pings to this peer."""
+
+    def close(self, code: int) -> bool:
+        """Sends a close frame with a code that ASGI cannot carry there; False where it can."""
+
+
+class FastOutbox(Outbox):
     """Writes once for all messages of a turn of the loop; what the transport holds counts towards the limit."""
 
     __slots__ = ("_connection", "_retry", "_scheduled")
@@ -25,7 +46,7 @@ class DaphneOutbox(Outbox):
     def __init__(
         self,
         send: Send,
-        connection: DaphneConnection,
+        connection: Connection,
         *,
         limit: int,
         on_slow: Callable[[], None],
@@ -50,7 +71,7 @@ class DaphneOutbox(Outbox):
         self.write(message)
 
     def take_over_pings(self) -> None:
-        """Ends daphne's pings to this client."""
+        """Ends the server's pings to this client."""
         self._connection.stop_pings()
 
     def held_bytes(self) -> int:
@@ -101,17 +122,16 @@ class DaphneOutbox(Outbox):
             self._retry = None
 
     async def _send_close(self) -> None:
-        if self._closing is not None and self._closing[0] is DisconnectCode.MESSAGE_TOO_BIG:
-            self._connection.close(DisconnectCode.MESSAGE_TOO_BIG)
-        else:
+        odd = self._closing is not None and self._closing[0] is DisconnectCode.MESSAGE_TOO_BIG
+        if not (odd and self._connection.close(DisconnectCode.MESSAGE_TOO_BIG)):
             await super()._send_close()
 
 
 def open_outbox(
     send: Send, *, limit: int, on_slow: Callable[[], None], on_error: Callable[[Exception], None]
 ) -> Outbox:
-    """The outbox for an accepted WebSocket: the fast one where `send` is daphne's own, else the portable one."""
-    connection = find_connection(send)
+    """The outbox for an accepted WebSocket: the fast one where `send` is a server's own, else the portable one."""
+    connection: Connection | None = daphne.find_connection(send) or uvicorn.find_connection(send)
     if connection is None:
         return Outbox(send, limit=limit, on_slow=on_slow, on_error=on_error)
-    return DaphneOutbox(send, connection, limit=limit, on_slow=on_slow, on_error=on_error)
+    return FastOutbox(send, connection, limit=limit, on_slow=on_slow, on_error=on_error)
