@@ -141,8 +141,8 @@ def test() -> int:
         end_with_parent(signal.SIGTERM)
     steps = Steps(prepare.STEPS + 1)
     prepare.prepare(steps, GROUPS)
-    needs = [debian.BROWSER, debian.REDIS, debian.NGINX, debian.HAPROXY, debian.COMPOSE]
-    prepare.require_debian(steps, "browser, Redis, nginx, HAProxy, docker-compose", needs)
+    needs = [debian.BROWSER, debian.REDIS, debian.NGINX, debian.HAPROXY, debian.COMPOSE, debian.SYSTEMD]
+    prepare.require_debian(steps, "browser, Redis, nginx, HAProxy, docker-compose, systemd", needs)
     env, _ = npm.node_env()
     checks = [*lint_checks(), *django_checks(), *node_checks(), *pytest_checks()]
     with tempfile.TemporaryDirectory(prefix="live-test-") as folder:

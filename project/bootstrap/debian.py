@@ -17,6 +17,8 @@ REDIS = (("redis-server", "valkey-server"), ("redis-server",))
 NGINX = (("nginx",), ("nginx",))
 HAPROXY = (("haproxy",), ("haproxy",))
 COMPOSE = (("docker-compose",), ("docker-compose",))
+# Checks units; nothing of it runs.
+SYSTEMD = (("systemd-analyze",), ("systemd",))
 COMPILER = (("cc", "gcc", "clang"), ("gcc", "libc6-dev"))
 
 # Packages that start a server of their own when they are installed. It is not wanted: who wants it had it before.
