@@ -1,6 +1,7 @@
 """After messages may have been missed: whose session has ended is cut, everybody else is asked about again."""
 
 import asyncio
+import uuid
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -20,7 +21,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 class Peer:
     """A client of a node that notes what is done to it."""
 
+    queue_bytes = 0
+
     def __init__(self, user, session_key):
+        self.id = uuid.uuid4().hex
         self.user_id = str(user.pk) if user else ""
         self.session_key = session_key
         self.ended = None
