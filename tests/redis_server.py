@@ -26,6 +26,7 @@ class RedisServer:
     def __init__(self, folder: Path, *, port=None, password="", **options):
         self.folder = Path(folder)
         self.port = port or free_port()
+        self._may_move = port is None
         self.password = password
         self.options = options
         self.socket = self.folder / "redis.sock"
@@ -73,6 +74,20 @@ class RedisServer:
 
     def start(self):
         """Starts it and waits until it answers, its data loaded."""
+        for _ in range(3):
+            try:
+                self._start()
+            except RuntimeError:
+                # Somebody else took the free port first; once it ran, it keeps the one it had.
+                if not self._may_move or "Address already in use" not in self.log:
+                    raise
+                self.port = free_port()
+            else:
+                self._may_move = False
+                return self
+        raise RuntimeError(f"{self.program} found no free port:\n{self.log}")
+
+    def _start(self):
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
@@ -83,7 +98,6 @@ class RedisServer:
                 raise RuntimeError(f"{self.program} did not start:\n{self.log}")
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(0.02)
-        return self
 
     def answers(self):
         """Whether it answers commands now."""
