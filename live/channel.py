@@ -68,6 +68,11 @@ class Channel:
         return f"{self.scope}/{self.namespace}/{self.path}"
 
     @property
+    def group(self) -> str:
+        """The name of its group in the channel layer."""
+        return "live." + self.digest
+
+    @property
     def digest(self) -> str:
         """40 hexadecimal digits for names of groups and keys, which allow fewer characters (pitfall 32)."""
         return _digest(str(self))

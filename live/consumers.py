@@ -16,7 +16,7 @@ from channels.consumer import AsyncConsumer
 from live.client import Client
 from live.conf import live_settings
 from live.exceptions import DisconnectCode
-from live.login import SESSION
+from live.login import SESSION, refuse
 from live.node import runtime
 from live.node.outbox import RAW_SEND
 from live.origin import origin_allowed
@@ -53,12 +53,7 @@ class OriginCheck:
             origin,
             host,
         )
-        return _refuse(receive, send)
-
-
-async def _refuse(receive: Receive, send: Send) -> None:
-    await receive()
-    await send({"type": "websocket.close", "code": 1000})
+        return refuse(receive, send)
 
 
 class LiveConsumer(AsyncConsumer):

@@ -181,16 +181,17 @@ class SessionLogin:
             visitor = await self._logins.find(scope["headers"])
         except TooManyHandshakesError:
             runtime.count_refused("busy")
-            await _refuse(receive, send)
+            await refuse(receive, send)
         except Exception:
             logger.exception("the session of a WebSocket could not be read")
-            await _refuse(receive, send)
+            await refuse(receive, send)
         else:
             scope["user"], scope[SESSION] = visitor
             del visitor
             await self._application(scope, receive, send)
 
 
-async def _refuse(receive: Any, send: Any) -> None:
+async def refuse(receive: Any, send: Any) -> None:
+    """Answers a handshake with 403, the one answer that every server gives for a close before the accept."""
     await receive()
     await send({"type": "websocket.close", "code": 1000})

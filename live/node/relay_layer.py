@@ -46,11 +46,6 @@ TURN = 50
 """Messages taken in a row before others have their turn."""
 
 
-def group_name(channel: Channel) -> str:
-    """The layer's group for `channel`."""
-    return "live." + channel.digest
-
-
 class LayerRelay(Relay):
     """One node's end of a channel layer."""
 
@@ -109,7 +104,9 @@ class LayerRelay(Relay):
         if tasks:
             # The layer leaves its own channel when the receiver is cancelled, which may take as long as a call.
             await asyncio.wait(tasks, timeout=CALL_TIMEOUT)
-        groups = [*map(group_name, self._joined), *self._echo_groups, CONTROL_GROUP] if self._connected else []
+        groups: list[str] = []
+        if self._connected:
+            groups = [*(channel.group for channel in self._joined), *self._echo_groups, CONTROL_GROUP]
         self._joined.clear()
         self._connected = False
         for group in groups:
@@ -128,11 +125,11 @@ class LayerRelay(Relay):
                 raise EngineUnavailable("the channel layer cannot be reached, try again later")
             if channel not in self._joined:
                 try:
-                    await self._call(self._layer.group_add(group_name(channel), self.name))
+                    await self._call(self._layer.group_add(channel.group, self.name))
                     await self._call(self._prove(channel))
                 except BaseException:
                     with contextlib.suppress(EngineUnavailable):
-                        await self._call(self._layer.group_discard(group_name(channel), self.name))
+                        await self._call(self._layer.group_discard(channel.group, self.name))
                     raise
                 self._joined[channel] = time.monotonic()
 
@@ -146,7 +143,7 @@ class LayerRelay(Relay):
         try:
             pause = PROBE_INTERVAL
             while not arrived.done():
-                await self._layer.group_send(group_name(channel), probe)
+                await self._layer.group_send(channel.group, probe)
                 await asyncio.wait([arrived], timeout=pause)
                 # Where many join at once the answer may just take long.
                 pause *= 2
@@ -157,7 +154,7 @@ class LayerRelay(Relay):
         async with self._turns.of(channel):
             if channel in self._joined and not unless():
                 del self._joined[channel]
-                await self._call(self._layer.group_discard(group_name(channel), self.name))
+                await self._call(self._layer.group_discard(channel.group, self.name))
 
     async def refresh(self) -> None:
         expiry = getattr(self._layer, "group_expiry", None)
@@ -170,13 +167,13 @@ class LayerRelay(Relay):
             if since < due:
                 async with self._turns.of(channel):
                     if channel in self._joined:
-                        await self._call(self._layer.group_add(group_name(channel), self.name))
+                        await self._call(self._layer.group_add(channel.group, self.name))
                         self._joined[channel] = time.monotonic()
 
     # Sending
 
     def announcement(self, channel: Channel) -> str:
-        return self._insides.announcement(group_name(channel))
+        return self._insides.announcement(channel.group)
 
     async def send(self, channel: Channel, publication: Publication) -> None:
         message: dict[str, Any] = {"type": PUBLICATION, "channel": str(channel), "data": publication.data}
@@ -185,11 +182,11 @@ class LayerRelay(Relay):
             message["epoch"] = publication.epoch
         if publication.info is not None:
             message["info"] = publication.info
-        await self._call(self._layer.group_send(group_name(channel), message))
+        await self._call(self._layer.group_send(channel.group, message))
 
     async def send_member(self, channel: Channel, info: bytes, *, joined: bool) -> None:
         message = {"type": MEMBER, "channel": str(channel), "info": info, "joined": joined}
-        await self._call(self._layer.group_send(group_name(channel), message))
+        await self._call(self._layer.group_send(channel.group, message))
 
     async def broadcast(self, body: Body) -> None:
         await self._call(self._layer.group_send(CONTROL_GROUP, {"type": MESSAGE, "body": orjson.dumps(body)}))

@@ -10,7 +10,7 @@ from channels_redis.pubsub import RedisPubSubChannelLayer
 from live.channel import Channel
 from live.exceptions import EngineUnavailable
 from live.node import relay_layer
-from live.node.relay_layer import LayerRelay, group_name
+from live.node.relay_layer import LayerRelay
 from live.store import Publication
 from tests.peers import Listener
 
@@ -42,8 +42,8 @@ async def make_relay(redis_server):
 def test_group_names_fit_every_layer():
     layer = InMemoryChannelLayer()
     for channel in (A, LONGEST):
-        assert layer.require_valid_group_name(group_name(channel))
-    assert group_name(A) != group_name(LONGEST)
+        assert layer.require_valid_group_name(channel.group)
+    assert A.group != LONGEST.group
 
 
 async def test_publications_reach_every_node_that_joined_and_no_other(make_relay):
@@ -182,7 +182,7 @@ async def test_what_is_not_ours_is_logged_and_skipped(make_relay, caplog):
         {"type": "live.publication", "channel": "x", "data": b""},
         {"type": "live.message", "body": b"no json"},
     ):
-        await relay._layer.group_send(group_name(A), message)
+        await relay._layer.group_send(A.group, message)
     await relay.send(A, Publication(b"1"))
     await listener.until(lambda: listener.publications)
     assert caplog.text.count("is not one of Live's") == 5
@@ -222,7 +222,7 @@ async def test_memberships_are_renewed_before_a_layer_expires_them(make_relay):
     layer = FailingLayer()
     relay, _ = await make_relay(layer)
     await relay.join(A)
-    members = layer.groups[group_name(A)]
+    members = layer.groups[A.group]
     members[relay.name] = 0.0
     await relay.refresh()
     assert members[relay.name] == 0.0

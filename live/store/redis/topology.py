@@ -121,7 +121,7 @@ class Topology:
 
     def announcement(self, channel: Channel) -> str:
         """The Redis pub/sub channel on which the layer's group of `channel` receives."""
-        return f"{self.prefix}__group__live.{channel.digest}"
+        return f"{self.prefix}__group__{channel.group}"
 
     def shard_of(self, channel: Channel) -> int:
         """The index of the host that has the channel's group, by the rule of the layer."""
