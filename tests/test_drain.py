@@ -145,6 +145,12 @@ async def test_a_signal_before_the_first_request_is_the_server_s(folder):
     site = Site(folder)
     site.log_path = folder / f"{site.port}.log"
     site.start()
+    # daphne listens before it handles signals; what it refuses by itself says that it serves, and is no request to us.
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+    writer.write(b"nonsense\r\n\r\n")
+    assert b" 400 " in await reader.readline()
+    writer.close()
+    await writer.wait_closed()
     clock = Clock()
     site.process.send_signal(signal.SIGTERM)
     assert await gone(site) == 0
