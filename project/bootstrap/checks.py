@@ -109,9 +109,14 @@ def node_checks() -> list[Check]:
 
 
 def pytest_checks() -> list[Check]:
-    """pytest over everything, and the coverage of `live` with the processes that the tests started."""
+    """pytest over everything, and the coverage of `live` with the processes that the tests started.
+
+    Most tests wait for other processes more than they compute, so there are two at a time; more would be late for what
+    they time. The tests of a file stay together: they share a site.
+    """
+    two = ("-n", "2", "--dist", "loadfile")
     return [
-        Check("pytest", python("-m", "coverage", "run", "-m", "pytest")),
+        Check("pytest", python("-m", "coverage", "run", "-m", "pytest", *two)),
         Check("coverage combine", python("-m", "coverage", "combine", "--quiet")),
         Check("coverage of live", python("-m", "coverage", "report", f"--fail-under={LEAST_COVERAGE}")),
     ]

@@ -73,6 +73,17 @@ def test_several_members_are_one_body(client, stream_id):
         (gzip.compress(b"cpu x"), "line 1: "),
         (gzip.compress(b"") * 1001, "more than 1000 members"),
     ],
+    ids=[
+        "empty",
+        "not gzip",
+        "cut",
+        "cut in the header",
+        "more behind",
+        "wrong checksum",
+        "zlib",
+        "bad line",
+        "members",
+    ],
 )
 def test_a_broken_compressed_body(client, stream_id, body, message):
     refused(push_gzip(client, stream_id, body), 400, message)

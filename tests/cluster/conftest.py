@@ -1,4 +1,4 @@
-"""Clusters that these tests share, each for one module at most, and the pauses that the clients saw."""
+"""Clusters that these tests share, each for one module at most, and where the pauses that clients saw are noted."""
 
 import contextlib
 
@@ -7,13 +7,9 @@ import pytest
 from tests.cluster.fronts import Nginx
 from tests.cluster.nodes import Nodes
 from tests.cluster.sentinel import HAProxyRedis, Redis, SentinelGroup
+from tests.conftest import PAUSE
 
-PAUSES = pytest.StashKey[dict]()
 LIVE = {"MAX_CONNECTIONS": 1000, "DRAIN_SECONDS": 1.0}
-
-
-def pytest_configure(config):
-    config.stash[PAUSES] = {}
 
 
 class Cluster:
@@ -82,13 +78,9 @@ def assert_sound(cluster):
 
 
 @pytest.fixture
-def pauses(request):
+def pauses(record_property):
     """Where a test notes the longest pause its clients saw, in seconds; printed when all tests are done."""
-    return request.config.stash[PAUSES]
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    if pauses := config.stash.get(PAUSES, {}):
-        terminalreporter.section("longest pause a client saw")
-        for fault, pause in sorted(pauses.items(), key=lambda each: int(each[0].split()[0])):
-            terminalreporter.write_line(f"{pause:6.2f} s  {fault}")
+    noted = {}
+    yield noted
+    for fault, pause in noted.items():
+        record_property(PAUSE, (fault, pause))
