@@ -157,9 +157,10 @@ class WirePeer:
         """The next reply or push; pings are answered on the way."""
         while not self.waiting:
             message = await asyncio.wait_for(self.ws.recv(), 20)
-            self.waiting = [json.loads(line) for line in message.split("\n")]
-            if self.waiting == [{}]:
-                self.waiting = []
+            lines = [json.loads(line) for line in message.split("\n")]
+            # A ping may be joined with what else there is to say.
+            self.waiting = [line for line in lines if line != {}]
+            if len(self.waiting) < len(lines):
                 await self.ws.send("{}")
         return self.waiting.pop(0)
 

@@ -61,8 +61,10 @@ class Pings:
             self._timer = None
 
     def _wait(self) -> None:
-        self._due += self._tick
-        self._timer = asyncio.get_running_loop().call_at(self._due, self._turn)
+        loop = asyncio.get_running_loop()
+        # Turns that a process missed while it was held up are not made up for: nobody would have time for a pong.
+        self._due = max(self._due + self._tick, loop.time())
+        self._timer = loop.call_at(self._due, self._turn)
 
     def _turn(self) -> None:
         self._wait()

@@ -1,4 +1,4 @@
-"""Hostile, slow, lost and restless clients on a real daphne: they cost the others nothing and leave nothing behind.
+"""Hostile, slow and lost clients on a real daphne: they cost the others nothing and leave nothing behind.
 
 What is random here comes from a seed that a failing test prints; ``LIVE_TEST_SEED`` sets it.
 """
@@ -9,17 +9,16 @@ import json
 import os
 import random
 import re
+import signal
 import socket
 import struct
 import time
-from dataclasses import asdict
 
-import psutil
 import pytest
 
-import live
-from live.node import current_node
-from tests.integration.handlers import ROOMS
+from tests.integration.crowd import Crowd
+from tests.integration.held import HANDLERS, TOKEN, Bystander, alone, memory, open_files, scrape, stats_of
+from tests.peers import eventually
 from tests.raw_socket import RawSocket
 
 pytestmark = pytest.mark.timeout(60)
@@ -27,23 +26,13 @@ pytestmark = pytest.mark.timeout(60)
 PATH = "/api/live/ws"
 LIMIT = 256 * 1024
 """Bytes that may wait for one client of the sites with slow ones."""
+INTERVAL, TIMEOUT = 2, 1.5
+"""PING_INTERVAL and PONG_TIMEOUT of the site that soon knows who is there, in seconds."""
+LATE = 1.5
+"""Seconds that a busy machine may be behind; less than another interval."""
 
-ALONE = {"clients": 1, "channels": 1, "joined": 1, "tasks": 0, "members": 0, "subscriptions": 1, "pings": 1}
-"""What a node holds when nobody is there but who asks."""
-
-
-class Stats(live.ChannelHandler):
-    """Tells what the node holds, and how many it disconnected for which code."""
-
-    async def can_subscribe(self, user, channel, data):
-        return True
-
-    async def initial_data(self, user, channel, data):
-        node = current_node()
-        return {**asdict(node.stats()), "pings": len(node.pings), "disconnects": dict(node.counters.disconnects)}
-
-
-HANDLERS = {**ROOMS, "stats": "tests.integration.test_hostile.Stats"}
+SLOW = "live_disconnects_total:3008"
+NO_PONG = "live_disconnects_total:3012"
 
 
 @pytest.fixture
@@ -63,55 +52,12 @@ def target(make_site):
 def wide_site(make_site):
     """A site with room for many, and little patience with those that read nothing."""
     return make_site(
-        HANDLERS=HANDLERS, MAX_CONNECTIONS=-1, CLIENT_QUEUE_MAX_BYTES=LIMIT, MAX_PUBLICATION_SIZE=LIMIT // 2
+        HANDLERS=HANDLERS,
+        METRICS_TOKEN=TOKEN,
+        MAX_CONNECTIONS=-1,
+        CLIENT_QUEUE_MAX_BYTES=LIMIT,
+        MAX_PUBLICATION_SIZE=LIMIT // 2,
     )
-
-
-async def stats_of(site):
-    """What the node holds, with the client that asks."""
-    async with site.connect() as peer:
-        return (await peer.subscribe("stats/of/node"))["subscribe"]["data"]
-
-
-async def alone(site, seconds=15):
-    """Waits until the node holds nothing but the client that asks."""
-    found = {}
-    try:
-        async with asyncio.timeout(seconds):
-            while {name: found.get(name) for name in ALONE} != ALONE:
-                found = await stats_of(site)
-    except TimeoutError:
-        pytest.fail(f"still held: {found}")
-
-
-def memory(site):
-    """Bytes of the server's process in RAM."""
-    return psutil.Process(site.process.pid).memory_info().rss
-
-
-class Bystander:
-    """Somebody who is told everything that somebody else says, and says so when something is missing."""
-
-    def __init__(self, speaker, listener, channel):
-        self.speaker, self.listener, self.channel = speaker, listener, channel
-        self.said = 0
-
-    @classmethod
-    @contextlib.asynccontextmanager
-    async def on(cls, site, channel="kept/quiet/x"):
-        async with site.connect() as speaker, site.connect() as listener:
-            result = (await listener.subscribe(channel))["subscribe"]
-            bystander = cls(speaker, listener, channel)
-            bystander.said = result.get("offset", 0)
-            yield bystander
-
-    async def hears_one(self, size=20):
-        """One publication from one to the other."""
-        self.said += 1
-        data = [self.said, "x" * size]
-        assert "publish" in await self.speaker.ask({"publish": {"channel": self.channel, "data": data}})
-        publication = await self.listener.publication()
-        assert (publication["offset"], publication["data"]) == (self.said, data)
 
 
 # Whatever comes over the wire
@@ -259,105 +205,88 @@ async def test_who_stops_answering_is_gone_after_the_pong_timeout(make_site):
             peer.sock.close()
 
 
+@pytest.fixture(scope="module")
+def attentive_site(make_site):
+    """A site that soon knows who is there."""
+    return make_site(
+        HANDLERS=HANDLERS, METRICS_TOKEN=TOKEN, MAX_CONNECTIONS=-1, PING_INTERVAL=INTERVAL, PONG_TIMEOUT=TIMEOUT
+    )
+
+
+async def stay_for_a_round(site):
+    """Returns when everybody was pinged and should have answered."""
+    async with Bystander.on(site) as bystander:
+        since = time.monotonic()
+        while time.monotonic() < since + INTERVAL + TIMEOUT:
+            await bystander.hears_one()
+
+
+async def test_who_vanishes_without_a_word_is_found_by_its_silence(attentive_site):
+    site, clients = attentive_site, 200
+    files, before = open_files(site), scrape(site)[NO_PONG]
+    async with Crowd.of("audience", port=site.port, channel="lobby/a/b", readers=clients) as crowd:
+        assert await crowd.hear() == {"ready": clients}
+        await stay_for_a_round(site)
+        assert scrape(site)[NO_PONG] == before
+        async with Bystander.on(site) as bystander:
+            crowd.stop()
+            since = time.monotonic()
+            while scrape(site)[NO_PONG] - before < clients:
+                await bystander.hears_one()
+                took = time.monotonic() - since
+                assert took < INTERVAL + TIMEOUT + LATE, scrape(site)[NO_PONG] - before
+            print(f"{clients} found after {took:.2f} s")
+        # They still hold their ends.
+        await alone(site)
+        await eventually(lambda: open_files(site) <= files)
+        assert scrape(site)[NO_PONG] - before == clients
+        crowd.resume()
+        crowd.tell("end")
+        assert await crowd.hear() == {"ended": {"3012": clients}}
+
+
+async def test_a_server_that_was_held_up_does_not_take_its_own_silence_for_theirs(attentive_site):
+    site, clients = attentive_site, 100
+    before = scrape(site)[NO_PONG]
+    async with Crowd.of("audience", port=site.port, channel="lobby/a/b", readers=clients) as crowd:
+        assert await crowd.hear() == {"ready": clients}
+        site.process.send_signal(signal.SIGSTOP)
+        try:
+            # As a machine that is moved or starved does; longer than anybody may take for a pong.
+            await asyncio.sleep(INTERVAL + TIMEOUT)
+        finally:
+            site.process.send_signal(signal.SIGCONT)
+        await stay_for_a_round(site)
+        assert scrape(site)[NO_PONG] == before
+        crowd.tell("end")
+        assert await crowd.hear() == {"ended": {"1000": clients}}
+    await alone(site)
+
+
 # Slow readers
 
 
 async def test_who_reads_nothing_costs_the_others_nothing(wide_site):
-    site, count, size, ahead = wide_site, 320, 16_000, 6
-    channel = "kept/slow/x"
-    async with contextlib.AsyncExitStack() as stack:
-        healthy = [await stack.enter_async_context(site.connect()) for _ in range(80)]
-        slow = []
-        for _ in range(20):
-            # A small window, so that what is not read stays with the server.
-            sock = socket.socket()
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            sock.connect(("127.0.0.1", site.port))
-            slow.append(await stack.enter_async_context(site.connect(sock=sock, max_queue=1)))
-        for peer in [*healthy, *slow]:
-            assert "subscribe" in await peer.subscribe(channel)
-        for peer in slow:
-            peer.ws.transport.pause_reading()
-        speaker = await stack.enter_async_context(site.connect())
-        before = memory(site)
-        offsets = {peer: [] for peer in healthy}
-        moved = asyncio.Event()
-
-        async def read(peer):
-            while len(offsets[peer]) < count:
-                offsets[peer].append((await peer.publication())["offset"])
-                moved.set()
-
-        async def speak():
-            for number in range(count):
-                # As fast as this process can read for so many, and no faster: none of them is to be slow.
-                while min(map(len, offsets.values())) < number - ahead:
-                    moved.clear()
-                    await moved.wait()
-                data = "x" * size
-                assert "publish" in await speaker.ask({"publish": {"channel": channel, "data": data}})
-
-        async with asyncio.timeout(40):
-            await asyncio.gather(speak(), *map(read, healthy))
+    site, readers, deaf = wide_site, 250, 50
+    options = {"channel": "kept/slow/x", "readers": readers, "deaf": deaf, "count": 320, "size": 16_000}
+    async with Crowd.of("audience", port=site.port, **options) as crowd:
+        assert await crowd.hear() == {"ready": readers + deaf}
+        before, files, slow = memory(site), open_files(site), scrape(site)[SLOW]
+        speaking = time.monotonic()
+        crowd.tell("speak")
+        assert await crowd.hear() == {"heard_all": readers, "gaps": 0, "refused": 0}
         grown = memory(site) - before
-        print(f"{grown >> 10} KiB more")
-        assert all(found == list(range(1, count + 1)) for found in offsets.values())
-        found = await stats_of(site)
-        assert found["disconnects"].get("3008") == len(slow)
-        assert grown < len(slow) * LIMIT + 32 * 2**20, f"{grown >> 20} MiB more"
-        for peer in slow:
-            peer.ws.transport.resume_reading()
+        print(f"{time.monotonic() - speaking:.1f} s, {grown >> 10} KiB more")
+        assert grown < deaf * LIMIT + 32 * 2**20, f"{grown >> 20} MiB more"
+        assert scrape(site)[SLOW] - slow == deaf
+        # What waited for them is given up while they still hold their ends, and so are their sockets.
+        await eventually(lambda: scrape(site)["live_queue_bytes"] == 0)
+        await eventually(lambda: scrape(site)["live_clients"] == readers)
+        await eventually(lambda: open_files(site) <= files - deaf)
+        crowd.tell("end")
+        ended = (await crowd.hear())["ended"]
         # How much of the goodbye gets through a full socket is the network's affair.
-        assert {(await peer.closed())[0] for peer in slow} <= {3008, 1006, None}
+        assert ended.pop("1000") == readers
+        assert set(ended) <= {"3008", "None"}
+        assert sum(ended.values()) == deaf
     await alone(site)
-
-
-# Coming and going
-
-
-async def visit(site, dice):
-    """Comes, listens to some channels for some publications, and goes one way or the other."""
-    async with site.connect() as peer:
-        # Many lobbies: everybody in one is told of everybody who comes and goes there.
-        lobby = f"lobby/busy/{dice.randrange(30)}"
-        for name in dice.sample([lobby, "hall/busy/x", "kept/busy/x"], dice.randrange(1, 4)):
-            await peer.subscribe(name)
-            if dice.random() < 0.2:
-                await peer.ask({"unsubscribe": {"channel": name}})
-        await peer.subscribe("kept/busy/z")
-        for _ in range(dice.randrange(4)):
-            await peer.publication()
-        if dice.random() < 0.3:
-            peer.ws.transport.abort()
-
-
-async def churn(site, dice, clients, seconds):
-    """So many clients come and go for a while under publications; the number of visits."""
-    until, visits = time.monotonic() + seconds, 0
-
-    async def come_and_go(own):
-        nonlocal visits
-        while time.monotonic() < until:
-            await visit(site, own)
-            visits += 1
-
-    async with Bystander.on(site, "kept/busy/z") as bystander:
-        everybody = asyncio.gather(*[come_and_go(random.Random(dice.random())) for _ in range(clients)])
-        while not everybody.done():
-            await bystander.hears_one()
-        await everybody
-    return visits
-
-
-async def test_coming_and_going_leaves_nothing_behind(wide_site, dice):
-    await churn(wide_site, dice, 300, 2)
-    await alone(wide_site)
-    sizes, visits = [], []
-    for _ in range(2):
-        visits.append(await churn(wide_site, dice, 300, 3))
-        await alone(wide_site)
-        sizes.append(memory(wide_site) >> 10)
-    print(f"{visits} visits, {sizes} KiB")
-    assert min(visits) >= 300
-    # What one visit left behind would show: a client is 20 KiB and more.
-    assert sizes[1] - sizes[0] < 8 * 1024, f"{sizes} KiB"

@@ -81,6 +81,19 @@ async def test_who_is_gone_is_not_pinged_and_an_empty_wheel_stands():
     assert not any(pings._slots)
 
 
+async def test_a_process_that_was_held_up_does_not_make_up_for_the_turns_it_missed(monkeypatch):
+    loop, dues = asyncio.get_running_loop(), []
+    client, pings = Client(), Pings(interval=25, timeout=10)
+    real = loop.time
+    with monkeypatch.context() as held_up:
+        held_up.setattr(loop, "call_at", lambda due, call: dues.append(due))
+        pings.add(client)
+        held_up.setattr(loop, "time", lambda: real() + 60)
+        turn(pings, 3)
+    assert dues[1] - dues[0] > 59
+    assert dues[3] - dues[1] >= 2 * 25 / SLOTS - 0.001
+
+
 async def test_no_interval_no_pings():
     pings = Pings(interval=0, timeout=10)
     pings.add(Client())
