@@ -11,6 +11,7 @@ COMMANDS = {
     "cluster": "cluster:main",
     "test": "checks:test",
     "lint": "checks:lint",
+    "soak": "tasks:soak",
     "bench": "bench:main",
     "format": "tasks:format_code",
     "dist": "tasks:dist",

@@ -1,13 +1,18 @@
-"""The small make targets: format, dist, clean."""
+"""The small make targets: soak, format, dist, clean."""
 
+import os
 import shutil
+import signal
+import tempfile
 
 from project.bootstrap import environment, prepare
-from project.bootstrap.checks import CODE, GROUPS, python
+from project.bootstrap.checks import CODE, GROUPS, Check, python, run_all
 from project.bootstrap.npm import BUILT, MODULES
-from project.bootstrap.steps import ROOT, Steps, run
+from project.bootstrap.processes import end_with_parent
+from project.bootstrap.steps import ROOT, Steps, end_by_interrupt_on, run
 
 MADE = (environment.VENV, MODULES, *BUILT, *(ROOT / name for name in ("var", "dist", "build")))
+SOAK_SECONDS = "120"
 CACHES = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis")
 
 
@@ -17,6 +22,18 @@ def format_code() -> int:
     print(run(python("-m", "ruff", "check", "--select", "I", "--fix", *CODE)), end="")
     print(run(python("-m", "ruff", "format", *CODE)), end="")
     return 0
+
+
+def soak() -> int:
+    """Runs the soak for two minutes, or for the seconds in LIVE_SOAK_SECONDS, and prints what it counts."""
+    end_by_interrupt_on(signal.SIGTERM, signal.SIGHUP)
+    if "MAKELEVEL" in os.environ:
+        end_with_parent(signal.SIGTERM)
+    prepare.prepare(Steps(prepare.STEPS), GROUPS)
+    check = Check("soak", python("-m", "pytest", "-s", "tests/integration/test_soak.py"))
+    with tempfile.TemporaryDirectory(prefix="live-soak-") as folder:
+        env = {"LIVE_SOAK_SECONDS": SOAK_SECONDS} | os.environ | {"LIVE_VAR": folder, "PYTHONUNBUFFERED": "1"}
+        return run_all([check], env)
 
 
 def dist() -> int:
