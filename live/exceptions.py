@@ -14,6 +14,8 @@
     ├── LimitExceeded               106  too many subscriptions
     ├── AlreadySubscribed           105  subscribed already
     ├── EngineUnavailable           100  the layer or the store cannot be reached; temporary
+    ├── LeaseLost                   100  the lease a publication needs is held no more; temporary
+    │   └── PluginFailed            100  ... or a plugin raised or did not answer
     └── SyncInAsync (RuntimeError)    -  a blocking call inside a running event loop
     Disconnect                           the connection has to end, with a `DisconnectCode`
 
@@ -197,6 +199,19 @@ class EngineUnavailable(LiveError):
     """The channel layer or the store cannot be reached now; trying again later makes sense."""
 
     default_message = "live is not available now, try again later"
+    temporary = True
+
+
+class PluginFailed(EngineUnavailable):
+    """A plugin raised something, or did not answer in time; the log says what."""
+
+    default_message = "a plugin failed, try again later"
+
+
+class LeaseLost(LiveError):
+    """The lease that a publication was to be made under is not held any more; nothing was published under it."""
+
+    default_message = "this run's lease was lost, another node goes on"
     temporary = True
 
 

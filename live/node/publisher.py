@@ -56,7 +56,9 @@ class Publisher:
         options = self.possible(draft.options)
         if not announce and options is draft.options:
             return draft
-        return Draft(draft.channel, draft.data, options, draft.schema, draft.short, draft.info, draft.key, announce)
+        return Draft(
+            draft.channel, draft.data, options, draft.schema, draft.short, draft.info, draft.key, announce, draft.fence
+        )
 
     async def _take_turn(self, drafts: Sequence[Draft]) -> list[Publication]:
         began = time.monotonic()

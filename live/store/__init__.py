@@ -1,6 +1,7 @@
 """The state that outlives a message: history and positions, last values, rates, presence, leases, nodes."""
 
 from live.store.base import (
+    WANTED_SECONDS,
     ActiveChannel,
     ChannelOptions,
     ChannelState,
@@ -10,11 +11,13 @@ from live.store.base import (
     Position,
     PresenceStats,
     Publication,
+    Renewal,
     Store,
 )
 from live.store.memory import MemoryStore
 
 __all__ = [
+    "WANTED_SECONDS",
     "ActiveChannel",
     "ChannelOptions",
     "ChannelState",
@@ -25,5 +28,6 @@ __all__ = [
     "Position",
     "PresenceStats",
     "Publication",
+    "Renewal",
     "Store",
 ]

@@ -11,8 +11,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 from live.channel import Channel
+
+WANTED_SECONDS = 5.0
+"""Seconds for which it is remembered that another owner asked for a lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,8 @@ class Draft:
     """Idempotency key: a second draft with the key of a publication that the history still holds adds nothing."""
     announce: str = ""
     """The Redis pub/sub channel that a store which announces publishes it on, in the same step."""
+    fence: Lease | None = None
+    """A lease of `channel` that must be held in the step that takes the draft in; see `Store.append_many`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +121,19 @@ class Lease:
     name: str
     owner: str
     token: int
+    note: bytes = b""
+    """What the owner wrote beside it, for whoever asks; as it was when this was read. It goes with the lease."""
+    channel: Channel | None = None
+    """The channel whose keys it lives with; only such a lease can be the fence of the channel's drafts."""
+
+
+class Renewal(IntEnum):
+    """What became of a lease that was renewed; false when it was lost."""
+
+    LOST = 0
+    HELD = 1
+    WANTED = 2
+    """Held, and another owner asked for it within `WANTED_SECONDS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +155,19 @@ class ActiveChannel:
     """JSON of the schema-only frame, in channels of frames."""
     last_publication: float | None = None
     """When something was published last, in seconds of Unix time; None: nothing the store knows of."""
+
+
+def check_fences(drafts: Sequence[Draft]) -> None:
+    """Raises ValueError for a draft with a fence that is not a lease of its channel.
+
+    Such a lease may be on another host than the channel, so that no step could look at both.
+    """
+    for draft in drafts:
+        if draft.fence is not None and draft.fence.channel != draft.channel:
+            raise ValueError(
+                f"the fence of a draft for {draft.channel} is the lease {draft.fence.name!r}, which is not of that "
+                f"channel: acquire it with channel={draft.channel}"
+            )
 
 
 class Store(ABC):
@@ -172,6 +204,10 @@ class Store(ABC):
         `options.key_interval` publications and often enough in time that what the history holds can be understood by
         itself, from the first `data` in it on. A draft whose `key` the history holds already is answered with the
         publication that is there, and is not announced again.
+
+        A draft whose `fence` is not held any more, by that owner with that token, adds nothing and is not announced;
+        `LeaseLost` is raised when the others were dealt with. Raises ValueError, before anything is taken in, for a
+        fence that is not a lease of the draft's channel.
 
         When it fails, some of them may have been taken in; drafts with a key can be given again.
         """
@@ -222,12 +258,22 @@ class Store(ABC):
         """Removes and returns those whose time is over; each is returned to one caller only, whichever node asks."""
 
     @abstractmethod
-    async def acquire(self, name: str, owner: str, ttl: float) -> Lease | None:
-        """The lease for `ttl` seconds, or None while another owner has it; the owner itself gets the one it has."""
+    async def acquire(
+        self, name: str, owner: str, ttl: float, *, note: bytes = b"", channel: Channel | None = None
+    ) -> Lease | None:
+        """The lease for `ttl` seconds, with that `note`; None while another owner has it, whose `renew` tells of the
+        wish for `WANTED_SECONDS`. The owner itself gets the one it has, with the note it has.
+
+        With `channel` the lease lives with the channel's keys; for one name it is always the same.
+        """
 
     @abstractmethod
-    async def renew(self, lease: Lease, ttl: float) -> bool:
-        """Another `ttl` seconds from now; False when the lease was lost."""
+    async def holder(self, name: str, *, channel: Channel | None = None) -> Lease | None:
+        """The lease as it is now, with its note, whoever has it; None: nobody."""
+
+    @abstractmethod
+    async def renew(self, lease: Lease, ttl: float, *, note: bytes | None = None) -> Renewal:
+        """Another `ttl` seconds from now, and what became of the lease; `note` takes the place of what was noted."""
 
     @abstractmethod
     async def release(self, lease: Lease) -> None:

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from live.channel import Channel
+from live.exceptions import LeaseLost
 from live.store.base import (
     ActiveChannel,
     ChannelOptions,
@@ -18,7 +19,9 @@ from live.store.base import (
     Position,
     PresenceStats,
     Publication,
+    Renewal,
     Store,
+    check_fences,
 )
 from live.store.presence import Leases, Nodes, Presence
 from live.store.stream import ASKED_TTL, Stream, new_epoch
@@ -61,9 +64,16 @@ class MemoryStore(Store):
     # Publications
 
     async def append_many(self, drafts: Sequence[Draft]) -> list[Publication]:
+        check_fences(drafts)
         now = self._clock()
         with self._lock:
-            return [self._append(draft, now) for draft in drafts]
+            taken = [self._append(draft, now) for draft in drafts if self._may_enter(draft, now)]
+        if len(taken) < len(drafts):
+            raise LeaseLost
+        return taken
+
+    def _may_enter(self, draft: Draft, now: float) -> bool:
+        return draft.fence is None or self._leases.holds(draft.fence, now)
 
     def _append(self, draft: Draft, now: float) -> Publication:
         options = draft.options
@@ -181,13 +191,19 @@ class MemoryStore(Store):
 
     # Leases and nodes
 
-    async def acquire(self, name: str, owner: str, ttl: float) -> Lease | None:
+    async def acquire(
+        self, name: str, owner: str, ttl: float, *, note: bytes = b"", channel: Channel | None = None
+    ) -> Lease | None:
         with self._lock:
-            return self._leases.acquire(name, owner, self._clock(), ttl)
+            return self._leases.acquire(Lease(name, owner, 0, note, channel), self._clock(), ttl)
 
-    async def renew(self, lease: Lease, ttl: float) -> bool:
+    async def holder(self, name: str, *, channel: Channel | None = None) -> Lease | None:
         with self._lock:
-            return self._leases.renew(lease, self._clock(), ttl)
+            return self._leases.holder(name, self._clock())
+
+    async def renew(self, lease: Lease, ttl: float, *, note: bytes | None = None) -> Renewal:
+        with self._lock:
+            return self._leases.renew(lease, self._clock(), ttl, note)
 
     async def release(self, lease: Lease) -> None:
         with self._lock:

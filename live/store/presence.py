@@ -5,8 +5,10 @@ Plain tables with a time in every entry, bounded by what the nodes of this proce
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 from live.channel import Channel
-from live.store.base import Lease, Member, PresenceStats
+from live.store.base import WANTED_SECONDS, Lease, Member, PresenceStats, Renewal
 
 EXPIRED_TTL = 600.0
 """Seconds that members past their time are kept for `Store.expire_members` to find."""
@@ -56,47 +58,77 @@ class Presence:
             del self._channels[channel]
 
 
+@dataclass(slots=True)
+class _Loan:
+    """A lease that is given, until when, and until when it counts that another owner asked for it."""
+
+    lease: Lease
+    until: float
+    wanted: float = float("-inf")
+
+    def is_of(self, lease: Lease) -> bool:
+        """Whether it is that lease, whatever was noted since."""
+        return (self.lease.owner, self.lease.token) == (lease.owner, lease.token)
+
+
 class Leases:
     """Which owner has which lease until when."""
 
     def __init__(self) -> None:
-        self._leases: dict[str, tuple[Lease, float]] = {}
+        self._loans: dict[str, _Loan] = {}
         self._token = 0
 
-    def acquire(self, name: str, owner: str, now: float, ttl: float) -> Lease | None:
-        """The lease, unless another owner has it."""
-        lease = self._held(name, now)
-        if lease is None:
+    def acquire(self, asked: Lease, now: float, ttl: float) -> Lease | None:
+        """The lease, unless another owner has it, to whom this wish is told; the token is given here."""
+        loan = self._given(asked.name, now)
+        if loan is None:
             self._token += 1
-            lease = Lease(name, owner, self._token)
-        elif lease.owner != owner:
+            loan = self._loans[asked.name] = _Loan(replace(asked, token=self._token), now + ttl)
+        elif loan.lease.owner != asked.owner:
+            loan.wanted = now + WANTED_SECONDS
             return None
-        self._leases[name] = (lease, now + ttl)
-        return lease
+        loan.until = now + ttl
+        return loan.lease
 
-    def renew(self, lease: Lease, now: float, ttl: float) -> bool:
-        """More time for a lease that was not lost."""
-        if self._held(lease.name, now) != lease:
-            return False
-        self._leases[lease.name] = (lease, now + ttl)
-        return True
+    def holder(self, name: str, now: float) -> Lease | None:
+        """The lease, whoever has it."""
+        loan = self._given(name, now)
+        return None if loan is None else loan.lease
+
+    def holds(self, lease: Lease, now: float) -> bool:
+        """Whether the lease was not lost."""
+        return self._find(lease, now) is not None
+
+    def renew(self, lease: Lease, now: float, ttl: float, note: bytes | None) -> Renewal:
+        """More time for a lease that was not lost, and another note if there is one."""
+        loan = self._find(lease, now)
+        if loan is None:
+            return Renewal.LOST
+        loan.until = now + ttl
+        if note is not None:
+            loan.lease = replace(loan.lease, note=note)
+        return Renewal.WANTED if loan.wanted > now else Renewal.HELD
 
     def release(self, lease: Lease, now: float) -> None:
         """Nobody has it any more, unless it was lost already."""
-        if self._held(lease.name, now) == lease:
-            del self._leases[lease.name]
+        if self._find(lease, now) is not None:
+            del self._loans[lease.name]
 
     def expire(self, now: float) -> None:
         """Drops those whose time is over."""
-        for name in list(self._leases):
-            self._held(name, now)
+        for name in list(self._loans):
+            self._given(name, now)
 
-    def _held(self, name: str, now: float) -> Lease | None:
-        lease, until = self._leases.get(name, (None, 0.0))
-        if lease is not None and until <= now:
-            del self._leases[name]
+    def _find(self, lease: Lease, now: float) -> _Loan | None:
+        loan = self._given(lease.name, now)
+        return loan if loan is not None and loan.is_of(lease) else None
+
+    def _given(self, name: str, now: float) -> _Loan | None:
+        loan = self._loans.get(name)
+        if loan is not None and loan.until <= now:
+            del self._loans[name]
             return None
-        return lease
+        return loan
 
 
 class Nodes:

@@ -8,7 +8,7 @@ from redis import Redis
 
 from live.channel import Channel
 from live.conf import LiveSettings
-from live.exceptions import EngineUnavailable
+from live.exceptions import EngineUnavailable, LeaseLost
 from live.node import Node
 from live.node.control import ClientReport, ControlMessage, Wanted
 from live.store import ChannelOptions, Draft, Member
@@ -98,6 +98,23 @@ async def test_a_publication_costs_one_call_of_redis_however_many_subscribers(no
 
     scripts = sum(calls(after, name) - calls(before, name) for name in ("evalsha", "eval", "fcall"))
     assert scripts == 20
+
+
+async def test_what_comes_after_its_lease_was_lost_reaches_nobody(nodes):
+    recorders = [await subscribe(node) for node in nodes]
+    one, two = nodes
+    former = await one.store.acquire("run", one.id, 60, channel=A)
+    await one.publish_many([Draft(A, b"0", HISTORY, fence=former)])
+    await one.store.release(former)
+    present = await two.store.acquire("run", two.id, 60, channel=A)
+    for value in (1, 2):
+        with pytest.raises(LeaseLost):
+            await one.publish_many([Draft(A, b"-1", HISTORY, fence=former)])
+        await two.publish_many([Draft(A, b"%d" % value, HISTORY, fence=present)])
+    for recorder in recorders:
+        await recorder.wait(3)
+        assert recorder.data == [0, 1, 2]
+        assert recorder.offsets == [1, 2, 3]
 
 
 async def test_a_layer_that_is_not_plain_is_used_as_any_layer(make_node):

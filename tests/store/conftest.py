@@ -1,10 +1,12 @@
 """The stores the contract suite runs over, each with a clock the test moves."""
 
+import asyncio
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+from channels_redis.pubsub import RedisPubSubChannelLayer
 
 from live.store import MemoryStore, Store
 from live.store.redis import RedisStore
@@ -55,6 +57,23 @@ async def make_redis_store():
     yield make
     for store in stores:
         await store.close()
+
+
+@pytest.fixture
+async def listen():
+    """Joins the group of a channel through a layer of the given configuration; what arrives comes from `receive`."""
+    layers = []
+
+    async def join(config, channel):
+        layer = RedisPubSubChannelLayer(**config)
+        layers.append(layer)
+        name = await layer.new_channel()
+        await layer.group_add(f"live.{channel.digest}", name)
+        return lambda: asyncio.wait_for(layer.receive(name), 5)
+
+    yield join
+    for layer in layers:
+        await layer.flush()
 
 
 def memory_case(request):

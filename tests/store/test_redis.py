@@ -7,7 +7,6 @@ import threading
 import uuid
 
 import pytest
-from channels_redis.pubsub import RedisPubSubChannelLayer
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -30,23 +29,6 @@ CHANNELS = [Channel("stream", "test", str(number)) for number in range(40)]
 @pytest.fixture
 async def store(make_redis_store, redis_server):
     return make_redis_store(redis_server, max_channels=1000, history_max_bytes=1 << 20)
-
-
-@pytest.fixture
-async def listen():
-    """Joins the group of a channel through a layer of the given configuration; what arrives comes from `receive`."""
-    layers = []
-
-    async def join(config, channel):
-        layer = RedisPubSubChannelLayer(**config)
-        layers.append(layer)
-        name = await layer.new_channel()
-        await layer.group_add(f"live.{channel.digest}", name)
-        return lambda: asyncio.wait_for(layer.receive(name), 5)
-
-    yield join
-    for layer in layers:
-        await layer.flush()
 
 
 async def append(store, count, channel=A, options=HISTORY, start=0):

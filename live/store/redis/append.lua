@@ -1,8 +1,9 @@
 -- Takes drafts in, in their order. ARGV: most channels, most bytes of history, name of the writer, number of its call;
--- then for each channel: digest, name, options, where to announce, number of drafts; and for each draft: flags, data,
--- and those of schema, short, info and key that the flags say.
--- Returns a text: for each channel its epoch, and for each draft its offset after w (went out whole), s (short) or
--- d (was there already).
+-- then for each channel: digest, name, options, where to announce, number of drafts; below 0 when they count only while
+-- a lease is held, of which name, owner and token follow; and for each draft: flags, data, and those of schema, short,
+-- info and key that the flags say.
+-- Returns a text: for each channel its epoch, and for each draft its offset after w (went out whole), s (short), d (was
+-- there already) or l (the lease is lost, nothing was done).
 local MAX_CHANNELS, MAX_BYTES, CALL = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[8])
 local SECONDS, SLOT = 60, 4
 
@@ -94,16 +95,19 @@ while ARGV[place + 1] do
   local digest, name, o, announce, drafts = take(), take(), parse(take()), take(), tonumber(take())
   local c = load(digest)
   local schema, last, added, messages = c.schema, nil, 0, {}
+  local lost = drafts < 0 and not is_held(lease_key(take()), take(), take())
   measure(c)
   out[#out + 1] = c.epoch
-  for _ = 1, drafts do
+  for _ = 1, math.abs(drafts) do
     local flags, data = tonumber(take()), take()
     local its_schema = bit.band(flags, 1) > 0 and take()
     local short = bit.band(flags, 2) > 0 and take()
     local info = bit.band(flags, 4) > 0 and take()
     local key = bit.band(flags, 8) > 0 and take() or ''
-    local there = o.history and key ~= '' and find(c, key)
-    if there then
+    local there = not lost and o.history and key ~= '' and find(c, key)
+    if lost then
+      out[#out + 1] = 'l0'
+    elseif there then
       out[#out + 1] = 'd' .. string.format('%.0f', there)
     else
       if o.history then

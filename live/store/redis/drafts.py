@@ -12,7 +12,8 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from live.channel import Channel
-from live.store.base import ChannelOptions, Draft, Position, Publication
+from live.exceptions import LeaseLost
+from live.store.base import ChannelOptions, Draft, Lease, Position, Publication
 from live.store.redis.connection import unavailable
 from live.store.redis.lanes import Lane, refused
 from live.store.redis.scripts import Command, load, unpack
@@ -29,7 +30,7 @@ MAX_BYTES = 64 * 1024 * 1024
 _SCHEMA, _SHORT, _INFO, _KEY = 1, 2, 4, 8
 _FLAGS = [b"%d" % flags for flags in range(16)]
 _COUNTS = [b"%d" % count for count in range(CALL_DRAFTS + 1)]
-_WHOLE, _THERE = b"w"[0], b"d"[0]
+_WHOLE, _THERE, _LOST = b"wdl"
 _NOTHING = Publication(b"")
 
 
@@ -39,21 +40,35 @@ def _options_text(options: ChannelOptions) -> bytes:
     return " ".join(map(str, parts)).encode()
 
 
-class _Group:
-    """The drafts of one call to one channel, with the same options and announcement."""
+def _lease_words(lease: Lease) -> tuple[bytes, ...]:
+    return lease.name.encode(), lease.owner.encode(), b"%d" % lease.token
 
-    __slots__ = ("announce", "options", "places", "words")
+
+class _Group:
+    """The drafts of one call to one channel, with the same options, announcement and fence."""
+
+    __slots__ = ("announce", "fence", "options", "places", "words")
 
     def __init__(self, draft: Draft) -> None:
         self.options = draft.options
         self.announce = draft.announce
+        self.fence = draft.fence
         self.places: list[int] = []
         self.words: list[bytes] = []
 
     def fits(self, draft: Draft) -> bool:
         """Whether the draft can be added."""
-        options = draft.options
-        return (options is self.options or options == self.options) and draft.announce == self.announce
+        options, fence = draft.options, draft.fence
+        return (
+            (options is self.options or options == self.options)
+            and draft.announce == self.announce
+            and (fence is self.fence or fence == self.fence)
+        )
+
+    def head(self) -> tuple[bytes, ...]:
+        """How many drafts there are, and the lease they count under if there is one."""
+        count = _COUNTS[len(self.places)]
+        return (count,) if self.fence is None else (b"-" + count, *_lease_words(self.fence))
 
 
 class Call:
@@ -106,15 +121,16 @@ class Call:
                 str(channel).encode(),
                 _options_text(group.options),
                 group.announce.encode(),
-                _COUNTS[len(group.places)],
+                *group.head(),
                 *group.words,
             )
         return words
 
-    def read(self, answer: bytes) -> tuple[list[Publication], list[int]]:
-        """What subscribers get of each draft, and the places of those that were there already."""
+    def read(self, answer: bytes) -> tuple[list[Publication], list[int], list[int]]:
+        """What subscribers get of each draft, the places of those there already, and of those whose fence is lost."""
         publications = [_NOTHING] * len(self.drafts)
-        there = []
+        there: list[int] = []
+        lost: list[int] = []
         parts = iter(answer.split(b" "))
         for _, group in self._groups:
             epoch = next(parts).decode()
@@ -122,6 +138,9 @@ class Call:
             for place, part in zip(group.places, parts, strict=False):
                 draft = self.drafts[place]
                 form = part[0]
+                if form == _LOST:
+                    lost.append(place)
+                    continue
                 data = draft.data if form == _WHOLE or draft.short is None else draft.short
                 if history:
                     publications[place] = Publication(data, int(part[1:]), epoch, draft.info)
@@ -129,21 +148,31 @@ class Call:
                         there.append(place)
                 else:
                     publications[place] = Publication(data, 0, "", draft.info)
-        return publications, there
+        return publications, there, lost
 
 
 class _Batch:
-    """What one caller gave: its drafts, those answered, and what of it waits."""
+    """What one caller gave: its drafts, those answered, whether a fence was lost, and what of it waits."""
 
-    __slots__ = ("answer", "bytes", "drafts", "publications")
+    __slots__ = ("answer", "bytes", "drafts", "lost", "publications")
 
     def __init__(self, drafts: Sequence[Draft], size: int) -> None:
         self.drafts = drafts
         self.bytes = size
+        self.lost = False
         self.publications: list[Publication] = []
         self.answer: asyncio.Future[list[Publication]] = asyncio.get_running_loop().create_future()
         # Its caller may have been cancelled.
         self.answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def end(self) -> None:
+        """Tells the caller what became of its drafts, all of which are answered."""
+        if self.answer.done():
+            return
+        if self.lost:
+            self.answer.set_exception(LeaseLost())
+        else:
+            self.answer.set_result(self.publications)
 
 
 class DraftLane(Lane):
@@ -171,7 +200,7 @@ class DraftLane(Lane):
         self._calls = 0
 
     async def append(self, drafts: Sequence[Draft]) -> list[Publication]:
-        """What subscribers get of each draft. Raises `EngineUnavailable`."""
+        """What subscribers get of each draft. Raises `LeaseLost` and `EngineUnavailable`."""
         self._check()
         size = sum([_size(draft) for draft in drafts])
         # Alone it goes whatever its size: its caller holds it in memory anyway.
@@ -214,7 +243,7 @@ class DraftLane(Lane):
             refusal = answer
             _fail(taken, lambda: refused("publications", refusal))
             return
-        publications, there = call.read(answer)
+        publications, there, lost = call.read(answer)
         if there:
             await self._read_kept(call.drafts, publications, there)
         place = 0
@@ -225,9 +254,10 @@ class DraftLane(Lane):
             self._bytes -= size
             batch.bytes -= size
             batch.publications += publications[place : place + count]
+            batch.lost = batch.lost or any(place <= one < place + count for one in lost)
             place += count
-            if len(batch.publications) == len(batch.drafts) and not batch.answer.done():
-                batch.answer.set_result(batch.publications)
+            if len(batch.publications) == len(batch.drafts):
+                batch.end()
 
     async def _read_kept(self, drafts: list[Draft], publications: list[Publication], there: list[int]) -> None:
         """Puts the publications of earlier drafts with the same key in the places of these."""

@@ -23,10 +23,15 @@ class Script:
         return _pack((b"SCRIPT", b"LOAD", self.text))
 
 
+_SHARED = {"members": "presence", "lease": "lease", "append": "lease"}
+"""What scripts share, by the first word of their names."""
+
+
 @cache
 def load(name: str) -> Script:
     """The script of that name, with what stands before it."""
-    parts = ["channel", "presence", name] if name.startswith("members") else ["channel", name]
+    shared = _SHARED.get(name.partition("_")[0])
+    parts = ["channel", shared, name] if shared else ["channel", name]
     folder = resources.files(__package__)
     text = b"\n".join((folder / f"{part}.lua").read_bytes() for part in parts)
     return Script(name, text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())

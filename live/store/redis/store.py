@@ -11,6 +11,7 @@ from typing import Any
 
 from live.channel import Channel
 from live.store.base import (
+    WANTED_SECONDS,
     ActiveChannel,
     ChannelOptions,
     ChannelState,
@@ -20,7 +21,9 @@ from live.store.base import (
     Position,
     PresenceStats,
     Publication,
+    Renewal,
     Store,
+    check_fences,
 )
 from live.store.redis.drafts import read_history
 from live.store.redis.hosts import MAX_ITEMS, Hosts, chunks, together
@@ -67,6 +70,7 @@ class RedisStore(Store):
     async def append_many(self, drafts: Sequence[Draft]) -> list[Publication]:
         if not drafts:
             return []
+        check_fences(drafts)
         if len(self._hosts) == 1:
             return await (await self._hosts.link(0)).append(drafts)
         places: dict[int, list[int]] = {}
@@ -183,14 +187,26 @@ class RedisStore(Store):
 
     # Leases and nodes
 
-    async def acquire(self, name: str, owner: str, ttl: float) -> Lease | None:
-        words = (name.encode(), owner.encode(), b"%f" % ttl)
-        token = await self._hosts.call(0, "lease_acquire", words, bytes)
-        return Lease(name, owner, int(token)) if token else None
+    def _shard_of_lease(self, channel: Channel | None) -> int:
+        return 0 if channel is None else self._shard_of(channel)
 
-    async def renew(self, lease: Lease, ttl: float) -> bool:
-        words = (lease.name.encode(), lease.owner.encode(), b"%d" % lease.token, b"%f" % ttl)
-        return bool(await self._hosts.call(0, "lease_renew", words, int))
+    async def acquire(
+        self, name: str, owner: str, ttl: float, *, note: bytes = b"", channel: Channel | None = None
+    ) -> Lease | None:
+        words = (name.encode(), owner.encode(), b"%f" % ttl, note, b"%f" % WANTED_SECONDS)
+        answer = await self._hosts.call(self._shard_of_lease(channel), "lease_acquire", words, list)
+        return Lease(name, owner, int(answer[0]), answer[1], channel) if answer else None
+
+    async def holder(self, name: str, *, channel: Channel | None = None) -> Lease | None:
+        words, shard = (name.encode(),), self._shard_of_lease(channel)
+        answer = await self._hosts.call(shard, "lease_holder", words, list, key=("lease_holder", words))
+        return Lease(name, answer[0].decode(), int(answer[1]), answer[2], channel) if answer else None
+
+    async def renew(self, lease: Lease, ttl: float, *, note: bytes | None = None) -> Renewal:
+        words = [lease.name.encode(), lease.owner.encode(), b"%d" % lease.token, b"%f" % ttl]
+        if note is not None:
+            words.append(note)
+        return await self._hosts.call(self._shard_of_lease(lease.channel), "lease_renew", words, Renewal)
 
     async def release(self, lease: Lease) -> None:
         await self.renew(lease, 0)
