@@ -15,8 +15,8 @@ from typing import Any
 from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_out
-from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured, SynchronousOnlyOperation
-from django.db import DatabaseError, models, transaction
+from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
+from django.db import DatabaseError, models
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete
 
 from live.channel import Channel
@@ -24,7 +24,7 @@ from live.exceptions import DisconnectCode
 from live.missed import check_clients
 from live.node import current_node
 from live.node.control import ControlMessage, session_digest
-from live.notices import MAX_USERS, notices
+from live.notices import MAX_USERS, notices, on_commit
 from live.publishing import acontrol, control
 from live.signals import relay_connected
 
@@ -161,7 +161,7 @@ def _logged_out(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
         return
     code = DisconnectCode.FORCE_RECONNECT
     message = ControlMessage("disconnect", (_id(user),), session_digest(key), code=int(code), reason="logged out")
-    _after_flush(session, partial(_on_commit, partial(notices.add, message)))
+    _after_flush(session, partial(on_commit, partial(notices.add, message)))
 
 
 def _after_flush(session: Any, then: Callable[[], None]) -> None:
@@ -197,7 +197,7 @@ def _saved(
         # It ends the user's other sessions. Who has one that counts comes back with it.
         code = DisconnectCode.FORCE_RECONNECT
         message = ControlMessage("disconnect", (user,), code=int(code), reason="password changed")
-        _on_commit(partial(notices.add, message), using)
+        on_commit(partial(notices.add, message), using)
     else:
         _recheck_users([user], using)
 
@@ -205,7 +205,7 @@ def _saved(
 def _deleted(sender: Any, instance: Any, using: str, **kwargs: Any) -> None:
     code = DisconnectCode.FORCE_RECONNECT
     message = ControlMessage("disconnect", (_id(instance),), code=int(code), reason="user deleted")
-    _on_commit(partial(notices.add, message), using)
+    on_commit(partial(notices.add, message), using)
 
 
 def _rights_changed(
@@ -242,19 +242,11 @@ def _recheck_users_with(using: str, **conditions: Any) -> None:
     try:
         found = list(users.distinct()[: MAX_USERS + 1])
     except DatabaseError:
-        _on_commit(partial(notices.recheck, None), using)
+        on_commit(partial(notices.recheck, None), using)
     else:
         _recheck_users(found, using)
 
 
 def _recheck_users(keys: Collection[Any], using: str) -> None:
     if keys:
-        _on_commit(partial(notices.recheck, [str(key) for key in keys]), using)
-
-
-def _on_commit(action: Callable[[], None], using: str | None = None) -> None:
-    try:
-        transaction.on_commit(action, using=using)
-    except (SynchronousOnlyOperation, transaction.TransactionManagementError):
-        # Inside an event loop there is no transaction to wait for, and of one kept by hand the end cannot be known.
-        action()
+        on_commit(partial(notices.recheck, [str(key) for key in keys]), using)

@@ -21,6 +21,7 @@ from django.urls import NoReverseMatch, URLPattern, path, reverse
 
 from live.access import disconnect_user
 from live.exceptions import DisconnectCode, EngineUnavailable
+from live.logs import about
 from live.models import Overview
 from live.node import Node, Survey, current_node, runtime
 from live.node.control import ClientReport, ControlMessage, Wanted
@@ -140,7 +141,7 @@ class OverviewAdmin(_ModelAdmin):
         return self._page(request, "live/disconnect.html", context)
 
     def _log(self, request: HttpRequest, name: str, person: Any, client: str, code: DisconnectCode) -> None:
-        extra = {"live_client": client, "live_code": int(code)}
+        extra = about(client=client, user=_text(request, "user"), code=code)
         logger.info("%s disconnected %r with code %d", request.user, name, code, extra=extra)
         if person is not None:
             self.log_change(request, person, f"Disconnected from Live with code {int(code)}.")

@@ -17,6 +17,7 @@ from live.client import Client
 from live.conf import live_settings
 from live.exceptions import DisconnectCode
 from live.login import SESSION, refuse
+from live.logs import about
 from live.node import runtime
 from live.node.outbox import RAW_SEND
 from live.origin import origin_allowed
@@ -52,6 +53,7 @@ class OriginCheck:
             "if it should be, add it to LIVE['ALLOWED_ORIGINS'] or pass the Host header through your proxy",
             origin,
             host,
+            extra=about(node=runtime.node_id()),
         )
         return refuse(receive, send)
 
@@ -92,7 +94,8 @@ async def no_such_path(scope: dict[str, Any], receive: Receive, send: Send) -> N
     """The end of every WebSocket to a path that nothing serves: 4404, no traceback."""
     await receive()
     runtime.count_refused("path")
-    logger.info("WebSocket to unknown path %.200r", scope.get("path", ""))
-    await send({"type": "websocket.accept"})
     code = DisconnectCode.NO_SUCH_PATH
+    extra = about(node=runtime.node_id(), code=code)
+    logger.info("WebSocket to unknown path %.200r", scope.get("path", ""), extra=extra)
+    await send({"type": "websocket.accept"})
     await send({"type": "websocket.close", "code": int(code), "reason": code.reason})

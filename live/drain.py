@@ -1,9 +1,10 @@
 """SIGTERM: the process leaves in an orderly way, so that a restart loses nobody (pitfall 18).
 
 Servers end at once when they are told to, and their sockets break. So their handler is put off: the node says that it
-is not ready, sends its clients away (3001, they come back to another node) spread over ``LIVE["DRAIN_SECONDS"]``, the
-requests under way get a moment to end, and only then the server hears of the signal. A second SIGTERM reaches it at
-once, and whatever hangs ends with the process `GRACE` seconds after the drain at the latest.
+is not ready, sends its clients away (3001, they come back to another node), and those who push metrics over WebSockets
+(1001), spread over ``LIVE["DRAIN_SECONDS"]``, the requests under way get a moment to end, and only then the server
+hears of the signal. A second SIGTERM reaches it at once, and whatever hangs ends with the process `GRACE` seconds after
+the drain at the latest.
 
 A server's handler has to be there already: daphne and uvicorn set theirs with ``signal.signal`` before they serve.
 """
@@ -23,6 +24,7 @@ from types import FrameType
 from typing import Any
 
 from live.conf import live_settings
+from live.logs import about
 from live.node import runtime
 
 logger = logging.getLogger("live.drain")
@@ -77,7 +79,8 @@ class Drain:
         try:
             await self._leave()
         except Exception:
-            logger.exception("the drain failed; the server stops without it")
+            text = "the drain failed; the server stops without it"
+            logger.exception(text, extra=about(node=runtime.node_id()))
         if not self._passed_on:
             self._pass_on(number)
 
@@ -86,7 +89,8 @@ class Drain:
         if node is None:
             return
         deadline = self.loop.time() + self.seconds + REQUEST_GRACE
-        logger.info("SIGTERM: %d clients leave within %g s", node.stats().clients, self.seconds)
+        text = "SIGTERM: %d clients and %d senders of metrics leave within %g s"
+        logger.info(text, len(node.clients), len(node.senders), self.seconds, extra=about(node=node.id))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(deadline):
                 await node.drain(self.seconds)

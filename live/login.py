@@ -25,6 +25,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from live.handlers import User
+from live.logs import about
 from live.node import runtime
 
 logger = logging.getLogger("live.request")
@@ -183,7 +184,7 @@ class SessionLogin:
             runtime.count_refused("busy")
             await refuse(receive, send)
         except Exception:
-            logger.exception("the session of a WebSocket could not be read")
+            logger.exception("the session of a WebSocket could not be read", extra=about(node=runtime.node_id()))
             await refuse(receive, send)
         else:
             scope["user"], scope[SESSION] = visitor

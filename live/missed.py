@@ -18,6 +18,7 @@ from django.contrib.auth import SESSION_KEY
 
 from live.exceptions import DisconnectCode
 from live.handlers.base import user_id
+from live.logs import about
 from live.node import Node
 from live.node.clients import Peer
 from live.node.control import ControlMessage
@@ -56,5 +57,5 @@ async def _counts(key: str, user: str) -> bool:
         return user_id(await get_user({"session": session})) == user  # type: ignore[typeddict-item]
     except Exception as error:
         # Sessions may be anywhere, and each place fails in its own way.
-        logger.warning("a session could not be looked at, its clients stay: %r", error)
+        logger.warning("a session could not be looked at, its clients stay: %r", error, extra=about(user=user))
         return True

@@ -13,7 +13,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
+from django.core.exceptions import SynchronousOnlyOperation
+from django.db import transaction
+
 from live.exceptions import LiveError
+from live.logs import about
 from live.node import runtime
 from live.node.control import ControlMessage
 
@@ -54,7 +58,11 @@ class Notices:
         """Sends `message`; one that waits already is not sent twice."""
         with self._lock:
             if len(self._messages) >= MAX_MESSAGES and message not in self._messages:
-                logger.error("too many control messages wait for the other nodes; one to %s is lost", message.action)
+                logger.error(
+                    "too many control messages wait for the other nodes; one to %s is lost",
+                    message.action,
+                    extra=_about(message),
+                )
                 return
             self._messages[message] = None
             self._wake()
@@ -145,13 +153,18 @@ class Notices:
                 return error
             except Exception:
                 # A mistake of ours; with the next attempt it would be made again.
-                logger.exception("the control message %s was not sent", messages[0].action)
+                logger.exception("the control message %s was not sent", messages[0].action, extra=_about(messages[0]))
             del messages[0]
         return None
 
     def forget(self) -> None:
         """Begins anew: in a forked child, whose parent sends what waits and whose thread is the parent's."""
         self.__init__(self._send)  # type: ignore[misc]
+
+
+def _about(message: ControlMessage) -> dict[str, object]:
+    user = message.users[0] if len(message.users) == 1 else ""
+    return about(client=message.client, user=user, channel=message.channel, code=message.code or None)
 
 
 def _pause(seconds: float) -> bool:
@@ -168,3 +181,12 @@ notices = Notices()
 """Those of this process."""
 
 os.register_at_fork(after_in_child=notices.forget)
+
+
+def on_commit(action: Callable[[], None], using: str | None = None) -> None:
+    """Calls `action` when the transaction commits, and not at all when it is rolled back."""
+    try:
+        transaction.on_commit(action, using=using)
+    except (SynchronousOnlyOperation, transaction.TransactionManagementError):
+        # Inside an event loop there is no transaction to wait for, and of one kept by hand the end cannot be known.
+        action()

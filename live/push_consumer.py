@@ -3,7 +3,7 @@
 Who may not push, or asks for what there is not, is refused before the upgrade with 403: a sender that was let in and
 then closed would believe that its first metrics arrived. After that errors come back as one line of JSON each and the
 socket stays. One body is in work at a time, so they are published in the order they came in, and a sender that is
-faster than the publishing is closed with 1013 once too much waits.
+faster than the publishing is closed with 1013 once too much waits. A node that stops sends its senders to another one.
 """
 
 from __future__ import annotations
@@ -32,11 +32,16 @@ from live.api.permissions import MAY_NOT_PUSH, may_push
 from live.api.push import throttle
 from live.conf import live_settings
 from live.handlers import User
+from live.handlers.base import user_id
+from live.logs import about
+from live.node import runtime
 from live.node.daphne import find_connection
 from live.node.outbox import RAW_SEND
 
 logger = logging.getLogger("live.request")
 
+GOING_AWAY = 1001
+"""Close code: this node stops. What came before is answered, and what the server still took is published."""
 TRY_AGAIN_LATER = 1013
 """Close code: more bytes wait than may; all that came before are still published."""
 NO_LONGER_ALLOWED = 4403
@@ -44,6 +49,8 @@ NO_LONGER_ALLOWED = 4403
 
 MESSAGE_BYTES = 256
 """What a waiting message costs besides its bytes, so that empty ones cannot pile up."""
+LEAVE_SECONDS = 1.0
+"""Seconds a sender that sends without a pause has until it is closed all the same when the node stops."""
 UNREAD_BYTES = 64 * 1024
 """Bytes of errors that may wait for a sender that does not read; more are not sent."""
 
@@ -59,6 +66,8 @@ class PushConsumer(AsyncConsumer):
         """Serves the socket until it is gone and everything it sent is published."""
         await receive()
         send = scope.get(RAW_SEND, send)
+        # Now: after the waiting below there may be none, and nobody is to start another.
+        node = runtime.current_node()
         stream_id = scope["url_route"]["kwargs"]["stream_id"]
         sender = Sender(scope, stream_id)
         try:
@@ -68,14 +77,23 @@ class PushConsumer(AsyncConsumer):
             refusal = find_refusal(error)
             if refusal is None:
                 raise
-            logger.info("push over WebSocket to %.60r refused: %s", stream_id, refusal.message)
+            extra = about(user=user_id(scope["user"]), node=runtime.node_id())
+            logger.info("push over WebSocket to %.60r refused: %s", stream_id, refusal.message, extra=extra)
             await send({"type": "websocket.close", "code": 1000})
+            return
+        if node is None or node.draining:
+            runtime.count_refused("draining")
+            await send({"type": "websocket.close", "code": GOING_AWAY})
             return
         await send({"type": "websocket.accept"})
         connection = PushConnection(sender, options, send)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(connection.work(), name="live push")
-            await connection.read(receive)
+        node.senders.add(connection)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(connection.work(), name="live push")
+                await connection.read(receive)
+        finally:
+            node.senders.remove(connection)
 
 
 class Sender:
@@ -126,12 +144,23 @@ class PushConnection:
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._closed = False
+        """Whether nothing can be told any more."""
+        self._ended = False
+        """Whether nothing more is taken."""
+        self._leave_by: float | None = None
+        """When it is closed at the latest, on the clock of the loop; None while the node goes on."""
         self._changed = asyncio.Event()
+
+    def leave(self) -> None:
+        """The node stops: what waits is answered, then the socket closed. Returns at once."""
+        if self._leave_by is None:
+            self._leave_by = asyncio.get_running_loop().time() + LEAVE_SECONDS
+            self._changed.set()
 
     async def read(self, receive: Callable[[], Awaitable[dict[str, Any]]]) -> None:
         """Takes messages until the socket is gone, or too many of them wait."""
         limit = live_settings.push_max_bytes
-        while not self._closed:
+        while not self._ended:
             event = await receive()
             if event["type"] == "websocket.disconnect":
                 break
@@ -144,17 +173,22 @@ class PushConnection:
             if self._waiting_bytes > limit and len(self._waiting) > 1:
                 await self._tell({"message": f"more than {limit} bytes wait to be published; send more slowly"})
                 await self._close(TRY_AGAIN_LATER)
-        self._closed = True
+                self._ended = True
+        self._closed = self._ended = True
         self._changed.set()
 
     async def work(self) -> None:
         """Publishes what waits, one body after the other, until nothing waits and nothing more can come."""
         while True:
-            while not self._waiting:
-                if self._closed:
+            if self._leaves_now():
+                # Read on until the other side is gone as well: what it sent meanwhile is published.
+                await self._close(GOING_AWAY)
+            if not self._waiting:
+                if self._ended:
                     return
                 self._changed.clear()
                 await self._changed.wait()
+                continue
             body = self._waiting.popleft()
             self._waiting_bytes -= len(body) + MESSAGE_BYTES
             refusal = await self._push(body)
@@ -163,6 +197,12 @@ class PushConnection:
                 if refusal.status in (401, 403):
                     self._waiting.clear()
                     await self._close(NO_LONGER_ALLOWED)
+                    self._ended = True
+
+    def _leaves_now(self) -> bool:
+        if self._closed or self._leave_by is None:
+            return False
+        return not self._waiting or asyncio.get_running_loop().time() >= self._leave_by
 
     async def _push(self, body: bytes) -> Refusal | None:
         """Publishes one body; what its sender is told if that cannot be."""
@@ -183,11 +223,15 @@ class PushConnection:
         return None
 
     async def _tell(self, message: dict[str, Any]) -> None:
-        """Sends one line of JSON, unless the sender never reads."""
+        """Sends one line of JSON, unless the socket is closed or the sender never reads."""
+        if self._closed:
+            return
         if self._socket is None or self._socket.held_bytes() <= UNREAD_BYTES:
             await self._send({"type": "websocket.send", "text": orjson.dumps(message).decode()})
 
     async def _close(self, code: int) -> None:
+        if self._closed:
+            return
         self._closed = True
         if self._socket is not None:
             self._socket.close(code)

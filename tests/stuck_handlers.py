@@ -6,6 +6,8 @@ import time
 from asgiref.sync import sync_to_async
 
 import live
+from live.handlers.stream import StreamHandler
+from live.node import current_node
 
 FOREVER = 120
 ASKED = "a handler was asked"
@@ -57,6 +59,21 @@ class Blocking(live.ChannelHandler):
         return True
 
 
+class SlowPush(StreamHandler):
+    """Lets a sender in at once, and says yes to the first of its bodies when the node drains."""
+
+    asked = 0
+
+    async def can_push(self, user, stream_id):
+        SlowPush.asked += 1
+        if SlowPush.asked == 2:
+            tell()
+            while not current_node().draining:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        return True
+
+
 HANDLERS = {
     name.__name__.lower(): f"tests.stuck_handlers.{name.__name__}" for name in (Slow, Stubborn, InThread, Blocking)
 }
+HANDLERS["stream/slow"] = "tests.stuck_handlers.SlowPush"

@@ -232,7 +232,7 @@ def test_a_logout_is_told_when_the_session_is_gone(user, monkeypatch):
     request, key = request_of(user)
     existed = []
     monkeypatch.setattr(access.notices, "add", lambda message: existed.append(SessionStore().exists(key)))
-    monkeypatch.setattr(access, "_on_commit", lambda action, using=None: action())
+    monkeypatch.setattr(access, "on_commit", lambda action, using=None: action())
     log_out(request)
     assert existed == [False]
 

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import gc
+import json
+import re
 import signal
 import subprocess
 import threading
@@ -14,7 +16,10 @@ import websockets
 from live import drain
 from live.asgi import live_application
 from live.node import runtime
+from live.node.clients import DRAIN_GRACE
+from tests.integration.test_fast_outbox import UvicornSite
 from tests.peers import Socket, until
+from tests.raw_socket import RawSocket
 from tests.site import Site
 from tests.stuck_handlers import ASKED, HANDLERS
 
@@ -36,8 +41,8 @@ def start(folder):
     """Starts a site; it is killed in the end if it is still there, and may not have had a traceback."""
     sites = []
 
-    def start(**live):
-        site = Site(folder, HANDLERS=HANDLERS, MAX_CONNECTIONS=-1, **live)
+    def start(kind=Site, **live):
+        site = kind(folder, HANDLERS=HANDLERS, MAX_CONNECTIONS=-1, **live)
         site.log_path = folder / f"{site.port}.log"
         sites.append(site)
         site.start()
@@ -174,6 +179,98 @@ async def test_a_request_under_way_is_answered(start):
     site.process.send_signal(signal.SIGTERM)
     assert (await answer)[0] == 200
     assert await gone(site) == 0
+
+
+# Senders of metrics
+
+
+def sender(site, stream_id):
+    """A WebSocket that pushes, as Telegraf opens it."""
+    url = f"ws://127.0.0.1:{site.port}/api/live/push/{stream_id}"
+    return websockets.connect(url, additional_headers={"Authorization": f"Token {site.token}"}, open_timeout=20)
+
+
+async def sent_away(ws):
+    """The errors a sender was told before the end, and the close code."""
+    told = []
+    with contextlib.suppress(websockets.ConnectionClosed):
+        while True:
+            told.append(json.loads(await asyncio.wait_for(ws.recv(), 20))["message"])
+    return told, ws.close_code
+
+
+# uvicorn ends by the signal that it was sent.
+@pytest.mark.parametrize(("kind", "status"), [(Site, 0), (UvicornSite, -signal.SIGTERM)])
+async def test_a_sender_gets_its_answers_and_is_sent_away(start, kind, status):
+    site = start(kind, DRAIN_SECONDS=0)
+    async with sender(site, "slow") as busy, sender(site, "idle") as idle:
+        for body in ("first is none", "m x=1", "m x=2\nthird is none"):
+            await busy.send(body)
+        # The first is in work until the node drains.
+        await asked(site)
+        site.process.send_signal(signal.SIGTERM)
+        assert await sent_away(idle) == ([], 1001)
+        told, code = await sent_away(busy)
+    assert [re.findall(r"line \d", message) for message in told] == [["line 1"], ["line 2"]]
+    assert code == 1001
+    assert await gone(site) == status
+
+
+async def test_what_a_sender_sent_before_it_heard_is_published(start):
+    site = start(DRAIN_SECONDS=2)
+    async with contextlib.AsyncExitStack() as stack:
+        peers = [await stack.enter_async_context(site.connect()) for _ in range(CLIENTS)]
+        for peer in peers:
+            await peer.subscribe("stream/deaf/m")
+        raw = stack.enter_context(RawSocket(site.port, "/api/live/push/deaf", [f"Authorization: Token {site.token}"]))
+        site.process.send_signal(signal.SIGTERM)
+        goodbye = await asyncio.to_thread(raw.sock.recv, 4)
+        assert goodbye == b"\x88\x02" + (1001).to_bytes(2, "big")
+        raw.send(b"m x=1")
+        # The last clients are still there.
+        pushes = await asyncio.gather(*[publications_until_closed(peer) for peer in peers])
+    assert any(pushes)
+    assert await gone(site) == 0
+
+
+async def publications_until_closed(peer):
+    """How many there were."""
+    number = 0
+    with contextlib.suppress(websockets.ConnectionClosed):
+        while True:
+            number += "pub" in (await peer.receive()).get("push", {})
+    return number
+
+
+async def test_many_senders_leave_one_after_the_other(start):
+    site = start(DRAIN_SECONDS=2)
+    left = []
+
+    async def leave(ws):
+        ended = await sent_away(ws)
+        left.append(clock())
+        return ended
+
+    async with contextlib.AsyncExitStack() as stack:
+        senders = [await stack.enter_async_context(sender(site, "many")) for _ in range(CLIENTS)]
+        clock = Clock()
+        site.process.send_signal(signal.SIGTERM)
+        assert await asyncio.gather(*map(leave, senders)) == [([], 1001)] * CLIENTS
+    assert left[-1] > 1.4
+    assert all(left[number + CLIENTS // 2] - left[number] > 0.5 for number in range(CLIENTS // 2))
+    assert await gone(site) == 0
+
+
+async def test_a_sender_that_answers_nothing_keeps_nobody(start):
+    site = start(DRAIN_SECONDS=0)
+    with RawSocket(site.port, "/api/live/push/deaf", [f"Authorization: Token {site.token}"]):
+        clock = Clock()
+        site.process.send_signal(signal.SIGTERM)
+        assert await gone(site) == 0
+        assert clock() < DRAIN_GRACE + PROMPT
+
+
+# What hangs
 
 
 @pytest.mark.parametrize("scope", ["stubborn", "inthread"])

@@ -1,5 +1,6 @@
 """``/metrics``: what a scrape says after things happened on a real site, who may ask, and the dashboard over it."""
 
+import gzip
 import json
 import re
 import sys
@@ -7,6 +8,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import websockets
 from django.contrib.auth.models import User
 from django.test import override_settings
 from prometheus_client import CollectorRegistry, Gauge, openmetrics, start_http_server
@@ -14,7 +16,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from live.conf import find_problems
-from live.exceptions import EngineUnavailable
+from live.exceptions import DisconnectCode, EngineUnavailable
+from live.handlers.registry import BUILT_IN
 from live.metrics import MetricsView, collector
 from live.metrics.views import MISSING
 from tests.peers import eventually
@@ -22,6 +25,9 @@ from tests.site import Site
 
 ROOT = Path(__file__).resolve().parent.parent
 DASHBOARD = ROOT / "deploy" / "grafana-dashboard.json"
+
+DOCUMENTATION = (ROOT / "docs" / "monitoring.md").read_text()
+HANDLER = "live.handlers.broadcast.BroadcastHandler"
 
 TOKEN = "scrape-me"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -72,6 +78,10 @@ class Scrape:
         found = [sample.value for sample in self.samples if (sample.name, sample.labels) == (name, labels)]
         assert len(found) < 2
         return found[0] if found else None
+
+    def values(self, name, label):
+        """The values of one metric by the value of its one label."""
+        return {sample.labels[label]: sample.value for sample in self.samples if sample.name == name}
 
     def labels(self):
         """The label names of every metric of ours."""
@@ -142,11 +152,77 @@ async def test_nothing_has_a_channel_for_a_label(site):
     assert not [sample for sample in scrape.samples if "secret-name" in str(sample.labels)]
 
 
-def test_codes_reasons_and_results_are_there_before_the_first(site):
-    scrape = Scrape(site)
-    assert scrape("live_disconnects_total", code="3008") == 0
-    assert scrape("live_refused_total", reason="limit") == 0
-    assert scrape("live_push_lines_total", result="rejected") is not None
+def test_what_is_known_beforehand_is_there_before_the_first(tmp_path_factory):
+    fresh = Site(tmp_path_factory.mktemp("fresh"), METRICS_TOKEN=TOKEN, HANDLERS={"chat": HANDLER, "chat/b": HANDLER})
+    fresh.start()
+    try:
+        scrape = Scrape(fresh)
+    finally:
+        fresh.stop()
+    scopes = {"chat", *(key.partition("/")[0] for key in BUILT_IN)}
+    for name in ("live_publications_total", "live_deliveries_total"):
+        assert scrape.values(name, "scope") == dict.fromkeys(scopes, 0)
+    assert scrape.values("live_disconnects_total", "code") == {str(int(code)): 0 for code in DisconnectCode}
+    assert scrape.values("live_refused_total", "reason") == dict.fromkeys(collector.REASONS, 0)
+    assert scrape.values("live_push_lines_total", "result") == {"accepted": 0, "rejected": 0}
+
+
+def test_no_reason_is_counted_that_is_not_known_beforehand():
+    code = "".join(path.read_text() for path in (ROOT / "live").rglob("*.py"))
+    counted = re.findall(r"(?:count_refused\(|refused\[)\"(\w+)\"", code)
+    assert set(counted) == set(collector.REASONS)
+
+
+WIDE_ROW = "wide a=" + ",b=".join(f'"{letter * 300_000}"' for letter in "xy")
+
+
+@pytest.mark.parametrize(
+    ("stream_id", "body", "status", "accepted", "rejected"),
+    [
+        ("l", "a x=1\nb x=1\n", 200, 2, 0),
+        ("l", "a x=1\n\n # a comment\r\n  b x=1\r\nthis is none\n", 400, 0, 3),
+        ("l", "bad\n" * 50, 400, 0, 50),
+        ("l?partial=1", "a x=1\nthis is none\nb x=2", 200, 2, 1),
+        ("l?partial=1", "this is none\nnor this", 400, 0, 2),
+        ("l", "m x=1\n" + WIDE_ROW, 413, 0, 2),
+        ("l", "m x=1\n" + "m x=1\n" * 20 + "bad\n" * 2000, 400, 0, 2021),
+        ("l", "\n" * 200_001, 400, 0, 200_001),
+        ("l?precision=h", "a x=1", 400, 0, 0),
+        ("l", "", 200, 0, 0),
+        ("l", "# nothing\n", 200, 0, 0),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_every_line_that_was_read_counts_once(site, stream_id, body, status, accepted, rejected):
+    before = Scrape(site)
+    assert site.push(stream_id, body)[0] == status
+    after = Scrape(site)
+    for result, lines in (("accepted", accepted), ("rejected", rejected)):
+        assert after("live_push_lines_total", result=result) - before("live_push_lines_total", result=result) == lines
+
+
+def test_lines_in_gzip_count_too_and_nobody_s_lines_do_not(site):
+    before = Scrape(site)
+    assert site.push("l", gzip.compress(b"a x=1\nbad"), **{"Content-Encoding": "gzip"})[0] == 400
+    assert site.push("l", b"no gzip\n", **{"Content-Encoding": "gzip"})[0] == 400
+    assert site.push("l", "a x=1", token="wrong")[0] == 401
+    after = Scrape(site)
+    assert after.values("live_push_lines_total", "result") == {
+        "accepted": before("live_push_lines_total", result="accepted"),
+        "rejected": before("live_push_lines_total", result="rejected") + 2,
+    }
+
+
+async def test_lines_over_a_websocket_count_too(site):
+    before = Scrape(site)
+    url = f"ws://127.0.0.1:{site.port}/api/live/push/l"
+    async with websockets.connect(url, additional_headers={"Authorization": f"Token {site.token}"}) as ws:
+        await ws.send("a x=1\nb x=1\nthis is none")
+        assert "line 3" in await ws.recv()
+    assert (
+        Scrape(site)("live_push_lines_total", result="rejected")
+        == before("live_push_lines_total", result="rejected") + 3
+    )
 
 
 def test_the_process_itself_is_measured(site):
@@ -371,3 +447,28 @@ def test_the_dashboard_asks_for_what_there_is(dashboard, site):
             assert grouped <= {"instance", "job"}.union(*(exists[name] for name in names)), query
             asked |= names
     assert {name for name in LABELS if not name.endswith(("_sum", "_count"))} <= asked, "nobody looks at these"
+
+
+def test_the_dashboard_s_variables_ask_for_what_there_is(dashboard):
+    for variable in dashboard["templating"]["list"]:
+        if variable["type"] == "query":
+            names = re.findall(r"\blive_\w+", variable["query"]["query"])
+            assert names
+            assert set(names) <= set(LABELS)
+
+
+# The documentation
+
+
+def test_the_documentation_has_every_metric_with_its_label():
+    rows = re.findall(r"^\| `(live_\w+)(?:\{(\w+)\})?` \| (?:gauge|counter|histogram)", DOCUMENTATION, re.MULTILINE)
+    wanted = {name.removesuffix("_bucket"): labels - {"le"} for name, labels in LABELS.items()}
+    wanted = {name: labels for name, labels in wanted.items() if not name.endswith(("_sum", "_count"))}
+    assert {name: {label} - {""} for name, label in rows} == wanted
+
+
+def test_the_alerts_ask_for_what_there_is(site):
+    expressions = re.findall(r"^ +expr: (.+)$", DOCUMENTATION, re.MULTILINE)
+    names = {name for each in expressions for name in re.findall(r"\b(?:live|process)_\w+", each)}
+    assert len(expressions) >= 5
+    assert names <= {sample.name for sample in Scrape(site).samples}

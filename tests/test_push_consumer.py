@@ -1,6 +1,7 @@
 """The push WebSocket without a server: what it does when time passes, the engine is away, or too much comes in."""
 
 import asyncio
+from types import SimpleNamespace
 
 import orjson
 import pytest
@@ -141,6 +142,121 @@ async def test_too_much_that_waits_ends_the_connection_with_1013(token, settings
     await connection.socket.until(lambda: connection.socket.close)
     assert connection.socket.close["code"] == 1013
     await connection.task
+
+
+# A node that stops
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """Publishing waits for `held.go`; `held.begun` says that it does."""
+    held = SimpleNamespace(begun=asyncio.Event(), go=asyncio.Event())
+    publish = push_consumer.publish_push
+
+    async def wait(push):
+        held.begun.set()
+        await held.go.wait()
+        await publish(push)
+
+    monkeypatch.setattr(push_consumer, "publish_push", wait)
+    return held
+
+
+def codes(connection):
+    return [event["code"] for event in connection.socket.events if event["type"] == "websocket.close"]
+
+
+async def accepted(connection):
+    """The node, when the connection is open."""
+    await connection.types(1)
+    return runtime.current_node()
+
+
+async def test_a_sender_that_sends_nothing_is_closed_at_once(token):
+    connection = connect("idle", token=token)
+    node = await accepted(connection)
+    assert len(node.senders) == 1
+    node.senders.leave_all()
+    await connection.socket.until(lambda: connection.socket.close)
+    assert codes(connection) == [1001]
+    await end(connection)
+    assert len(node.senders) == 0
+
+
+async def test_what_came_before_is_answered_and_what_comes_after_published(token, held):
+    connection = connect("busy", LINE, "bad", LINE, "worse", token=token)
+    node = await accepted(connection)
+    await held.begun.wait()
+    node.senders.leave_all()
+    node.senders.leave_all()
+    held.go.set()
+    await connection.socket.until(lambda: connection.socket.close)
+    kinds = [event["type"] for event in connection.socket.events]
+    assert kinds == ["websocket.accept", "websocket.send", "websocket.send", "websocket.close"]
+    assert codes(connection) == [1001]
+    # It was on its way when the close was; an error finds nobody to tell.
+    connection.events.put_nowait(message("m x=1\nm x=2"))
+    connection.events.put_nowait(message("bad"))
+    await end(connection)
+    assert node.counters.push_lines == {"accepted": 4, "rejected": 3}
+    assert len(connection.socket.events) == len(kinds)
+
+
+async def test_a_sender_that_never_pauses_is_closed_all_the_same(token, held, monkeypatch):
+    monkeypatch.setattr(push_consumer, "LEAVE_SECONDS", 0.0)
+    connection = connect("restless", LINE, LINE, "bad", token=token)
+    node = await accepted(connection)
+    await held.begun.wait()
+    node.senders.leave_all()
+    held.go.set()
+    await connection.socket.until(lambda: connection.socket.close)
+    assert codes(connection) == [1001]
+    await end(connection)
+    assert node.counters.push_lines == {"accepted": 2, "rejected": 1}
+
+
+async def test_a_sender_whose_login_ends_with_the_drain_hears_one_code(token, held):
+    connection = connect("both", LINE, LINE, token=token)
+    node = await accepted(connection)
+    await held.begun.wait()
+    recent_tokens.clear()
+    await token.adelete()
+    node.senders.leave_all()
+    held.go.set()
+    await connection.socket.until(lambda: connection.socket.close)
+    assert codes(connection) == [4403]
+    await end(connection)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_a_handshake_that_outlasts_the_node_is_refused(token, monkeypatch, gone):
+    check = push_consumer.may_push
+
+    async def slow(user, stream_id):
+        node = runtime.current_node()
+        await (runtime.stop_serving() if gone else node.drain(0))
+        return await check(user, stream_id)
+
+    monkeypatch.setattr(push_consumer, "may_push", slow)
+    connection = connect("late", token=token)
+    await connection.socket.until(lambda: connection.socket.close)
+    await end(connection)
+    assert [event["type"] for event in connection.socket.events] == (
+        ["websocket.accept", "websocket.close"] if gone else ["websocket.close"]
+    )
+    assert (runtime.current_node() is None) == gone
+
+
+async def test_an_engine_that_is_away_counts_the_lines_as_not_published(token):
+    live.register("stream", "lost", DownHandler)
+    try:
+        connection = connect("lost", "a x=1\nb x=1\n\n# three\nc x=1", token=token)
+        node = await accepted(connection)
+        await told(connection, 1)
+        assert node.counters.push_lines["rejected"] == 3
+        await end(connection)
+    finally:
+        unregister("stream", "lost")
 
 
 async def test_a_failure_of_ours_is_not_hidden(token, monkeypatch):

@@ -25,6 +25,8 @@ from rest_framework.views import APIView, set_rollback
 from live.api.authentication import LiveSessionAuthentication, LiveTokenAuthentication
 from live.exceptions import ErrorCode, LiveError, PublicationTooLarge
 from live.frames import InvalidLineProtocol, LineError
+from live.logs import about
+from live.node import runtime
 
 logger = logging.getLogger("live.api")
 
@@ -124,7 +126,7 @@ def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
     if refusal is None:
         return None
     if refusal.status == 503:
-        logger.warning("answered 503: %s", refusal.message)
+        logger.warning("answered 503: %s", refusal.message, extra=about(node=runtime.node_id()))
     set_rollback()
     view = context.get("view")
     body = view.error_body(refusal) if isinstance(view, LiveAPIView) else refusal.body()

@@ -1,11 +1,13 @@
 """From the body of a push to its publications, the same for every door it may come in by (HTTP, WebSocket, InfluxDB).
 
 `prepare` is pure work for the processor, which `prepare_aside` keeps off the event loop; `publish_push` is the rest.
+For the metrics, every line of a body that was read is counted in one of the two, once: as published or as not.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,22 +18,27 @@ from rest_framework.exceptions import ParseError
 from live.api.body import inflate
 from live.channel import Channel
 from live.conf import live_settings
-from live.exceptions import EngineUnavailable, InvalidChannel
+from live.exceptions import EngineUnavailable, InvalidChannel, PublicationTooLarge
 from live.frames import (
     DEFAULT_FORMAT,
     FORMATS,
     PRECISIONS,
     EncodedFrame,
+    InvalidLineProtocol,
     LineError,
     frames_from_lines,
     parse_good_lines,
     parse_lines,
 )
+from live.frames.influx import MAX_LINES
 from live.handlers.stream import SCOPE, prepare_push, publish_prepared
 from live.node import current_node
 
 INLINE_BYTES = 8 * 1024
 """Bodies up to here are parsed where they arrive: within half a millisecond, less than it costs to involve a thread."""
+
+# The first character of a line that says something: neither blank nor a comment.
+_LINE = re.compile(rb"^[ \t\v\f\r]*+[^#\s]", re.MULTILINE)
 
 # As InfluxDB's own APIs call them; both characters that look like a micro sign.
 _ALIASES = {"": "ns", "n": "ns", "u": "us", "µ": "us", "\u03bc": "us", "µs": "us", "\u03bcs": "us"}
@@ -87,13 +94,20 @@ def check_stream_id(stream_id: str) -> None:
         raise ParseError(f"bad stream id {stream_id[:60]!r}: {error}") from None
 
 
-def prepare(body: bytes, options: PushOptions, *, gzip: bool = False) -> Push:
+def count_body(body: bytes) -> int:
+    """The lines of `body` that say something; a string over several of them counts as it stands there.
+
+    In a body of more lines than may be, blank ones and comments count too: nobody looks at each.
+    """
+    number = body.count(b"\n")
+    return number if number > MAX_LINES else sum(1 for _ in _LINE.finditer(body))
+
+
+def prepare(body: bytes, options: PushOptions) -> Push:
     """Parses, converts and encodes `body`; nothing is published yet.
 
-    Raises `InvalidLineProtocol` and `PublicationTooLarge`; with `gzip` also `PayloadTooLarge` and `ParseError`.
+    Raises `InvalidLineProtocol` and `PublicationTooLarge`.
     """
-    if gzip:
-        body = inflate(body, live_settings.push_max_bytes)
     rejected, errors = 0, list[LineError]()
     if options.partial:
         lines, rejected, errors = parse_good_lines(body, stream_id=options.stream_id, precision=options.precision)
@@ -103,28 +117,55 @@ def prepare(body: bytes, options: PushOptions, *, gzip: bool = False) -> Push:
     return Push(prepare_push(options.stream_id, frames), len(lines), rejected, errors)
 
 
+def _prepare(body: bytes, options: PushOptions, gzip: bool, refused: list[int]) -> Push:
+    """Like `prepare`; leaves in `refused` how many lines nothing came of."""
+    if gzip:
+        body = inflate(body, live_settings.push_max_bytes)
+    try:
+        return prepare(body, options)
+    except (InvalidLineProtocol, PublicationTooLarge):
+        refused.append(count_body(body))
+        raise
+
+
 async def prepare_aside(body: bytes, options: PushOptions, *, gzip: bool = False) -> Push:
-    """Like `prepare`, in a thread where it takes long: everybody else's messages go on meanwhile."""
-    if gzip or len(body) > INLINE_BYTES:
-        return await asyncio.to_thread(prepare, body, options, gzip=gzip)
-    return prepare(body, options)
+    """Like `prepare`, in a thread where it takes long: everybody else's messages go on meanwhile.
+
+    With `gzip` also raises `PayloadTooLarge` and `ParseError`. Counts the lines of what cannot be published.
+    """
+    refused: list[int] = []
+    try:
+        if gzip or len(body) > INLINE_BYTES:
+            return await asyncio.to_thread(_prepare, body, options, gzip, refused)
+        return _prepare(body, options, gzip, refused)
+    finally:
+        # Not in the thread: counters belong to the loop.
+        if refused:
+            _count_lines(rejected=refused[0])
 
 
 async def publish_push(push: Push) -> None:
-    """Publishes; raises `EngineUnavailable`, also when it takes longer than ``LIVE["PUBLISH_TIMEOUT"]``."""
+    """Publishes, and counts the lines.
+
+    Raises `EngineUnavailable`, also when it takes longer than ``LIVE["PUBLISH_TIMEOUT"]``; then all lines count as
+    not published, as the sender is told.
+    """
     if not push.publications:
         return
     seconds = live_settings.publish_timeout
+    accepted = 0
     try:
         async with asyncio.timeout(seconds):
             await publish_prepared(push.publications)
-            count_lines(accepted=push.accepted, rejected=push.rejected)
+        accepted = push.accepted
     except TimeoutError:
         raise EngineUnavailable(f"publishing took longer than {seconds:g} s, try again later") from None
+    finally:
+        _count_lines(accepted=accepted, rejected=push.accepted + push.rejected - accepted)
 
 
-def count_lines(*, accepted: int = 0, rejected: int = 0) -> None:
-    """Counts lines of pushes for the metrics."""
+def _count_lines(*, accepted: int = 0, rejected: int = 0) -> None:
+    """Counts lines of pushes for the metrics; on the loop that serves."""
     node = current_node()
     if node is not None:
         node.counters.push_lines["accepted"] += accepted

@@ -23,6 +23,7 @@ from live.client.subscriptions import Subscriptions
 from live.exceptions import Disconnect, DisconnectCode, LiveError, NotAvailable, UnsubscribeCode
 from live.handlers import User
 from live.handlers.base import read_user, user_id
+from live.logs import about
 from live.node import Encoded, Node
 from live.node.control import ClientReport
 from live.node.outbox_fast import open_outbox
@@ -139,6 +140,10 @@ class Client:
         """What an operator is told of this client."""
         return ClientReport(self.id, self.user_id, self.since, len(self.subscriptions), self.queue_bytes)
 
+    def about(self, *, channel: Channel | str = "", code: int | None = None) -> dict[str, object]:
+        """What a log record says of this client besides its text."""
+        return about(client=self.id, user=self.user_id, channel=channel, node=self.node.id, code=code)
+
     # From the shell
 
     def receive(self, message: str | bytes) -> None:
@@ -196,7 +201,8 @@ class Client:
             self._worker.cancel()
             _, stuck = await asyncio.wait([self._worker], timeout=HANDLER_GRACE)
             if stuck:
-                logger.error("a handler ignores its cancellation; client %s is gone without it", self.id)
+                text = "a handler ignores its cancellation; client %s is gone without it"
+                logger.error(text, self.id, extra=self.about())
         # What the last command began before it was cancelled.
         self.subscriptions.close()
         await self._outbox.finish()
@@ -245,7 +251,7 @@ class Client:
             user = await read_user(self.user)
         except DatabaseFailure as error:
             # Whoever asks for a recheck will ask again; an outage must not empty everybody's page.
-            logger.warning("the user of client %s could not be read again: %r", self.id, error)
+            logger.warning("the user of client %s could not be read again: %r", self.id, error, extra=self.about())
             return
         if user is None:
             self.disconnect(DisconnectCode.FORCE_RECONNECT)
@@ -257,6 +263,9 @@ class Client:
         if self.session.closed:
             return
         self.node.counters.disconnects[int(code)] += 1
+        if logger.isEnabledFor(logging.DEBUG):
+            text = "client %s disconnected with code %d: %s"
+            logger.debug(text, self.id, code, reason or code.reason, extra=self.about(code=code))
         self.node.pings.remove(self)
         self.session.close()
         self._timer.cancel()
@@ -264,7 +273,7 @@ class Client:
         self._outbox.close(code, reason or code.reason, flush=flush)
 
     def _write_failed(self, error: Exception) -> None:
-        logger.debug("writing to client %s failed: %r", self.id, error)
+        logger.debug("writing to client %s failed: %r", self.id, error, extra=self.about())
         self.disconnect(DisconnectCode.WRITE_ERROR, flush=False)
 
     def _clear_commands(self) -> None:
@@ -348,7 +357,9 @@ class Client:
             raise
         except Exception:
             # A handler's mistake: logged for its author, told as an internal error, and nobody else's business.
-            logger.exception("%s of client %s failed", type(command).__name__.lower(), self.id)
+            channel = str(getattr(command, "channel", ""))
+            name = type(command).__name__.lower()
+            logger.exception("%s of client %s failed", name, self.id, extra=self.about(channel=channel))
             self.reply(replies.error_reply(command.id, LiveError()))
 
     def _connect(self, command: Connect) -> None:

@@ -205,9 +205,18 @@ class Subscriptions:
             if isinstance(error, LiveError) and not error.temporary:
                 return False
             logger.warning(
-                "client %s keeps %s, its permission could not be checked: %r", self._client.id, channel, error
+                "client %s keeps %s, its permission could not be checked: %r",
+                self._client.id,
+                channel,
+                error,
+                extra=self._client.about(channel=channel),
             )
             return True
         except Exception:
-            logger.exception("the permission of client %s for %s could not be checked", self._client.id, channel)
+            logger.exception(
+                "the permission of client %s for %s could not be checked",
+                self._client.id,
+                channel,
+                extra=self._client.about(channel=channel),
+            )
             return False

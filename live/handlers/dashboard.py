@@ -24,6 +24,7 @@ from django.db.models.signals import post_delete, post_save
 from live.channel import Channel
 from live.exceptions import BadData, LiveError, NotFound
 from live.handlers.base import ChannelHandler, User
+from live.logs import about
 from live.publishing import apublish, publish
 from live.signals import dashboard_changed
 
@@ -209,7 +210,7 @@ async def _announce_async(channel: Channel, event: dict[str, Any]) -> None:
 
 
 def _log_failure(channel: Channel, error: LiveError) -> None:
-    logger.error("the change of %s was not announced: %s", channel, error)
+    logger.error("the change of %s was not announced: %s", channel, error, extra=about(channel=channel))
 
 
 class DashboardHandler(ChannelHandler):

@@ -109,6 +109,14 @@ def find_handler(channel: Channel) -> ChannelHandler:
     return handler
 
 
+def known_scopes() -> set[str]:
+    """The scopes somebody answers for; raises `ImproperlyConfigured` as `find_handler` would."""
+    global _table
+    if _table is None:
+        _table = _build()
+    return {key.partition("/")[0] for key in _table}
+
+
 def _reset(*, setting: str, **kwargs: Any) -> None:
     global _table
     if setting == "LIVE":

@@ -16,6 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 
 from live.exceptions import DisconnectCode
+from live.handlers.registry import known_scopes
 from live.node import Node, current_node, runtime
 from live.node.counters import BUCKETS, Counters, Histogram
 
@@ -34,7 +35,7 @@ COUNTERS = {
     "live_deliveries": "Publications handed to clients of this process.",
     "live_disconnects": "Clients this process disconnected.",
     "live_refused": "Handshakes and connects this process refused.",
-    "live_push_lines": "Lines of pushes to this process.",
+    "live_push_lines": "Lines of pushes to this process: published (accepted) or not (rejected).",
     "live_delivery_seconds": (
         "From a publication of this process until it was handed to the sockets of its subscribers here."
     ),
@@ -71,14 +72,14 @@ async def _read(node: Node) -> list[Metric]:
     # A process that serves nobody (WSGI, Celery) only publishes: nothing is to arrive there.
     if node is current_node():
         gauges["live_relay_up"] = int(node.relay.connected)
-    return _metrics(node.counters, gauges)
+    return _metrics(node.counters, gauges, known_scopes())
 
 
-def _metrics(counters: Counters, gauges: Mapping[str, int]) -> list[Metric]:
+def _metrics(counters: Counters, gauges: Mapping[str, int], scopes: Iterable[str] = ()) -> list[Metric]:
     return [
         *(GaugeMetricFamily(name, GAUGES[name], value) for name, value in gauges.items()),
-        _counter("live_publications", "scope", counters.publications),
-        _counter("live_deliveries", "scope", counters.deliveries),
+        _counter("live_publications", "scope", counters.publications, scopes),
+        _counter("live_deliveries", "scope", counters.deliveries, scopes),
         _counter("live_disconnects", "code", counters.disconnects, DisconnectCode),
         _counter("live_refused", "reason", counters.refused, REASONS),
         _counter("live_push_lines", "result", counters.push_lines, RESULTS),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import heapq
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Any, Protocol
 
 from live.channel import Channel
 from live.exceptions import DisconnectCode, InvalidChannel, UnsubscribeCode
+from live.logs import about
 from live.node.control import ClientReport, ControlMessage, Wanted
 from live.node.subscription import Subscriber
 
@@ -59,10 +61,11 @@ class Peer(Subscriber, Protocol):
 
 
 class Clients:
-    """Those whose connect succeeded; at most `limit`, -1: any number."""
+    """Those whose connect succeeded; at most `limit`, -1: any number. `node` is the id of theirs, for the log."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, node: str = "") -> None:
         self._limit = limit
+        self._node = node
         self._peers: set[Peer] = set()
         self._full = False
         self._left = asyncio.Event()
@@ -94,7 +97,9 @@ class Clients:
                 # Once until there is room again: clients keep trying.
                 self._full = True
                 logger.warning(
-                    "this node has its %d clients; more are refused, see LIVE['MAX_CONNECTIONS']", self._limit
+                    "this node has its %d clients; more are refused, see LIVE['MAX_CONNECTIONS']",
+                    self._limit,
+                    extra=about(client=peer.id, node=self._node, code=DisconnectCode.CONNECTION_LIMIT),
                 )
             return False
         self._full = False
@@ -115,14 +120,8 @@ class Clients:
     async def drain(self, seconds: float) -> None:
         """Sends everybody away, spread over so many seconds; returns when they are gone, or a little later."""
         self.draining = True
-        peers = list(self._peers)
-        pause = min(seconds / len(peers), DRAIN_PAUSE) if peers else 0.0
-        started = asyncio.get_running_loop().time()
-        for number, peer in enumerate(peers):
-            peer.disconnect(DisconnectCode.SHUTDOWN)
-            rest = started + (number + 1) * pause - asyncio.get_running_loop().time()
-            if rest > 0.01 and number + 1 < len(peers):
-                await asyncio.sleep(rest)
+        goodbyes = [functools.partial(peer.disconnect, DisconnectCode.SHUTDOWN) for peer in self._peers]
+        await say_goodbyes(goodbyes, seconds)
         # Who connected meanwhile was refused; who was between the two is told now.
         self.disconnect_all()
         self._left.clear()
@@ -133,7 +132,7 @@ class Clients:
 
     def apply(self, message: ControlMessage, spawn: Callable[[Any, str], None]) -> None:
         """Does to the clients it concerns what a control message says; `spawn` runs what takes longer."""
-        concerned = [peer for peer in self._peers if message.concerns(peer.user_id, peer.session_key, peer.id)]
+        concerned = {peer for peer in self._peers if message.concerns(peer.user_id, peer.session_key, peer.id)}
         match message.action:
             case "disconnect":
                 code = _disconnect_code(message.code)
@@ -143,16 +142,32 @@ class Clients:
                 try:
                     channel = Channel.parse(message.channel)
                 except InvalidChannel as error:
-                    logger.warning("another node wants clients unsubscribed: %s", error)
+                    logger.warning("another node wants clients unsubscribed: %s", error, extra=about(node=self._node))
                     return
                 for peer in concerned:
                     peer.unsubscribe_by_server(channel, UnsubscribeCode.SERVER, message.reason)
             case "recheck":
-                if concerned:
-                    spawn(_recheck([peer.recheck for peer in concerned]), "asking for permissions again")
+                self.recheck(concerned, spawn)
+
+    def recheck(self, those: Collection[Subscriber], spawn: Callable[[Any, str], None]) -> None:
+        """Asks again about the permissions of `those`, as far as they are clients of this node."""
+        if rechecks := [peer.recheck for peer in self._peers if peer in those]:
+            spawn(_recheck(rechecks), "asking for permissions again")
 
 
-async def _recheck(rechecks: list[Callable[[], Awaitable[None]]]) -> None:
+async def say_goodbyes(goodbyes: Sequence[Callable[[], None]], seconds: float) -> None:
+    """Calls them one after the other, evenly over so many seconds or faster."""
+    loop = asyncio.get_running_loop()
+    pause = min(seconds / len(goodbyes), DRAIN_PAUSE) if goodbyes else 0.0
+    started = loop.time()
+    for number, goodbye in enumerate(goodbyes, 1):
+        goodbye()
+        rest = started + number * pause - loop.time()
+        if rest > 0.01 and number < len(goodbyes):
+            await asyncio.sleep(rest)
+
+
+async def _recheck(rechecks: Sequence[Callable[[], Awaitable[None]]]) -> None:
     places = asyncio.Semaphore(RECHECKS_AT_ONCE)
 
     async def one(recheck: Callable[[], Awaitable[None]]) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from live.channel import Channel
 from live.node.relay import Body
@@ -57,7 +57,7 @@ class ControlMessage:
     def read(cls, body: Body) -> ControlMessage:
         """The message that travelled; raises `KeyError`, `TypeError` or `ValueError`."""
         action = body["action"]
-        if action not in ("disconnect", "unsubscribe", "recheck"):
+        if action not in get_args(Action):
             raise ValueError(f"unknown action {action!r}")
         return cls(
             action,
@@ -66,7 +66,7 @@ class ControlMessage:
             str(body["channel"]),
             int(body["code"]),
             str(body["reason"]),
-            # Nodes of an older version do not send it.
+            # Nodes of an older version do not send them.
             str(body.get("client", "")),
         )
 

@@ -7,6 +7,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from live.channel import Channel
+from live.logs import about
 from live.node.control import (
     ControlMessage,
     PendingSurvey,
@@ -49,7 +50,7 @@ class Messages:
                 case other:
                     raise ValueError(f"unknown kind {other!r}")
         except (KeyError, TypeError, ValueError) as error:
-            logger.warning("a message of another node cannot be read: %r", error)
+            logger.warning("a message of another node cannot be read: %r", error, extra=about(node=node.id))
 
     async def survey(self, channel: Channel | None, wanted: Wanted, seconds: float) -> Survey:
         """The answers of all nodes within so many seconds; raises `EngineUnavailable`."""

@@ -19,6 +19,7 @@ from django.dispatch import Signal
 from live.channel import Channel
 from live.conf import LiveSettings
 from live.exceptions import EngineUnavailable, UnrecoverablePosition
+from live.logs import about
 from live.node.clients import Clients, Peer
 from live.node.control import NOBODY, ControlMessage, NodeReport, Survey, Wanted
 from live.node.counters import Counters
@@ -32,6 +33,7 @@ from live.node.recovery import MAX_BYTES, MAX_PUBLICATIONS, Recovery, fitting, j
 from live.node.relay import Body, Relay
 from live.node.relay_layer import LayerRelay
 from live.node.relay_local import LocalRelay
+from live.node.senders import Senders
 from live.node.subscription import Subscriber, Subscription
 from live.signals import relay_connected, relay_disconnected
 from live.store import (
@@ -79,18 +81,18 @@ class Node:
         self.id = uuid.uuid4().hex
         self.settings = settings
         self.store = store
-        self.clients = Clients(settings.max_connections)
+        self.clients = Clients(settings.max_connections, self.id)
+        self.senders = Senders()
         self.counters = Counters()
         self.hub = Hub(
             on_gap=lambda channel: self.gaps.fill(channel),
             hold_limit=settings.client_queue_max_bytes,
             counters=self.counters,
         )
-        self.relay: Relay = (
-            LocalRelay(layer, self) if isinstance(layer, InMemoryChannelLayer) else LayerRelay(layer, self)
-        )
+        local = isinstance(layer, InMemoryChannelLayer)
+        self.relay: Relay = LocalRelay(layer, self) if local else LayerRelay(layer, self, node=self.id)
         self.gaps = Gaps(self.hub, store, self.spawn)
-        self.presence = Presence(store, self.relay, ttl=settings.presence_ttl, spawn=self.spawn)
+        self.presence = Presence(store, self.relay, ttl=settings.presence_ttl, spawn=self.spawn, node=self.id)
         self.messages = Messages(self)
         self._publisher = Publisher(store, self.relay, self.hub, self.counters, max_size=settings.max_publication_size)
         self.pings = Pings(interval=settings.ping_interval, timeout=settings.pong_timeout)
@@ -114,6 +116,7 @@ class Node:
         The store is not closed: it belongs to whoever made it, and may serve another node of this process.
         """
         self.clients.disconnect_all()
+        self.senders.leave_all()
         if self._heartbeat is not None:
             self._heartbeat.cancel()
             await asyncio.gather(self._heartbeat, return_exceptions=True)
@@ -125,7 +128,7 @@ class Node:
         try:
             await self.store.forget_node(self.id)
         except EngineUnavailable as error:
-            logger.info("this node stays listed until it expires: %s", error)
+            logger.info("this node stays listed until it expires: %s", error, extra=about(node=self.id))
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
         """Runs `coroutine` beside; this node keeps it and logs its failure under `name`."""
@@ -138,9 +141,9 @@ class Node:
         if task.cancelled() or (error := task.exception()) is None:
             return
         if isinstance(error, EngineUnavailable):
-            logger.warning("%s: %s", task.get_name(), error)
+            logger.warning("%s: %s", task.get_name(), error, extra=about(node=self.id))
         else:
-            logger.error("%s failed", task.get_name(), exc_info=error)
+            logger.error("%s failed", task.get_name(), exc_info=error, extra=about(node=self.id))
 
     def stats(self) -> NodeStats:
         """What this node holds now."""
@@ -176,7 +179,7 @@ class Node:
 
     async def drain(self, seconds: float) -> None:
         """Takes nobody any more and sends everybody away, spread over so many seconds."""
-        await self.clients.drain(seconds)
+        await asyncio.gather(self.clients.drain(seconds), self.senders.drain(seconds))
         await self.presence.settled(PRESENCE_GRACE)
 
     # Clients
@@ -230,7 +233,7 @@ class Node:
                 await self.relay.leave(channel, unless=lambda: channel in self.hub)
             except EngineUnavailable as error:
                 # The group membership ends with the layer's own expiry; the client is not held up for it.
-                logger.info("could not leave %s: %s", channel, error)
+                logger.info("could not leave %s: %s", channel, error, extra=about(channel=channel, node=self.id))
 
     # Presence
 
@@ -366,7 +369,7 @@ class Node:
                 await self.gaps.check()
                 await self.store.expire()
             except EngineUnavailable as error:
-                logger.warning("heartbeat: %s", error)
+                logger.warning("heartbeat: %s", error, extra=about(node=self.id))
             await asyncio.sleep(HEARTBEAT)
 
     async def _send_signal(self, signal: Signal) -> None:

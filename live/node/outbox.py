@@ -15,6 +15,7 @@ from typing import Any
 
 from live.channel import Channel
 from live.exceptions import DisconnectCode
+from live.logs import about
 from live.protocol.replies import disconnect_push
 
 logger = logging.getLogger("live.node")
@@ -268,7 +269,8 @@ class Outbox:
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await self._send_close()
         except Exception as error:
-            logger.debug("could not say goodbye to a client: %r", error)
+            code = self._closing[0] if self._closing is not None else None
+            logger.debug("could not say goodbye to a client: %r", error, extra=about(code=code))
         finally:
             self._task = None
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from live.channel import Channel
 from live.exceptions import EngineUnavailable
+from live.logs import about
 from live.node.relay import Relay
 from live.store import Member, Store
 
@@ -26,15 +27,22 @@ Key = tuple[Channel, str]
 
 
 class Presence:
-    """The presence of one node's clients; `spawn` runs a task beside that the node owns."""
+    """The presence of one node's clients; `spawn` runs a task beside that the node owns, `node` is the node's id."""
 
     def __init__(
-        self, store: Store, relay: Relay, *, ttl: float, spawn: Callable[[Coroutine[Any, Any, None], str], None]
+        self,
+        store: Store,
+        relay: Relay,
+        *,
+        ttl: float,
+        spawn: Callable[[Coroutine[Any, Any, None], str], None],
+        node: str = "",
     ) -> None:
         self._store = store
         self._relay = relay
         self._ttl = ttl
         self._spawn = spawn
+        self._node = node
         self._members: dict[Key, tuple[Member, bool]] = {}
         """Who is present, and whether others are told when it leaves."""
         self._leaving: dict[Key, tuple[Member, bool]] = {}
@@ -94,7 +102,8 @@ class Presence:
                     await self._store.remove_members(list(batch))
                 except EngineUnavailable as error:
                     # They expire in the store; whoever finds them there tells.
-                    logger.info("%d clients stay present until they expire: %s", len(self._leaving), error)
+                    extra = about(node=self._node)
+                    logger.info("%d clients stay present until they expire: %s", len(self._leaving), error, extra=extra)
                     self._leaving.clear()
                     return
                 for key, (member, announce) in batch.items():
@@ -108,7 +117,8 @@ class Presence:
         try:
             await self._relay.send_member(channel, member.info, joined=joined)
         except EngineUnavailable as error:
-            logger.info("nobody was told who came or left: %s", error)
+            extra = about(client=member.client, channel=channel, node=self._node)
+            logger.info("nobody was told who came or left: %s", error, extra=extra)
 
     async def refresh(self) -> None:
         """Keeps this node's clients present, and removes who expired from their channels.

@@ -18,6 +18,7 @@ import orjson
 
 from live.channel import Channel
 from live.exceptions import EngineUnavailable
+from live.logs import about
 from live.node.relay import Body, Listener, Relay
 from live.node.relay_redis import LayerInsides
 from live.node.turns import Turns
@@ -47,10 +48,11 @@ TURN = 50
 
 
 class LayerRelay(Relay):
-    """One node's end of a channel layer."""
+    """One node's end of a channel layer; `node` is its id, for the log."""
 
-    def __init__(self, layer: Any, listener: Listener) -> None:
+    def __init__(self, layer: Any, listener: Listener, *, node: str = "") -> None:
         self._layer = layer
+        self._about = about(node=node)
         self._listener = listener
         self._insides = LayerInsides(layer)
         self._tasks: list[asyncio.Task[None]] = []
@@ -114,7 +116,7 @@ class LayerRelay(Relay):
                 await self._call(self._layer.group_discard(group, self.name))
             except EngineUnavailable as error:
                 # The memberships end with the connection or expire.
-                logger.info("could not leave the channel layer: %s", error)
+                logger.info("could not leave the channel layer: %s", error, extra=self._about)
                 return
 
     # Joining and leaving
@@ -202,7 +204,7 @@ class LayerRelay(Relay):
             raise EngineUnavailable("the channel layer cannot be reached, try again later") from error
         except Exception as error:
             # Clients of layers raise their own classes (redis.exceptions.*); the caller needs one it can know.
-            logger.debug("channel layer failed", exc_info=error)
+            logger.debug("channel layer failed", exc_info=error, extra=self._about)
             raise EngineUnavailable(f"the channel layer failed: {type(error).__name__}") from error
 
     # Receiving
@@ -262,7 +264,7 @@ class LayerRelay(Relay):
                 case other:
                     raise ValueError(f"unknown type {other!r}")
         except (KeyError, TypeError, ValueError) as error:
-            logger.warning("a message on the channel layer is not one of Live's: %r", error)
+            logger.warning("a message on the channel layer is not one of Live's: %r", error, extra=self._about)
 
     def _shed(self) -> None:
         """Throws away what waits when it is more than may; what has history is read from the store instead."""
@@ -273,6 +275,7 @@ class LayerRelay(Relay):
                 "this node is too slow for what is published: %d messages of the channel layer were dropped; "
                 "channels with history are read from the store, others lost them",
                 dropped,
+                extra=self._about,
             )
             self._check_soon()
 
@@ -324,7 +327,7 @@ class LayerRelay(Relay):
         all_heard = min(self._heard)
         if not self._connected and all_heard >= self._check_from:
             self._connected = True
-            logger.info("the channel layer is reached")
+            logger.info("the channel layer is reached", extra=self._about)
             self._settle()
             self._check_from = 0
             self._listener.relay_returned()
@@ -334,7 +337,7 @@ class LayerRelay(Relay):
 
     def _reconnected(self) -> None:
         """A connection of the layer was made anew: what was sent meanwhile is lost."""
-        logger.info("the channel layer has reconnected")
+        logger.info("the channel layer has reconnected", extra=self._about)
         self._listener.relay_interrupted()
         self._check_soon()
 
@@ -348,11 +351,11 @@ class LayerRelay(Relay):
         self._check_from = self._sent + 1
         if self._connected:
             self._connected = False
-            logger.error("the channel layer cannot be reached: %s", why)
+            logger.error("the channel layer cannot be reached: %s", why, extra=self._about)
             self._listener.relay_interrupted()
             self._listener.relay_lost()
         elif self._first is not None and not self._first.done():
-            logger.error("the channel layer cannot be reached yet: %s", why)
+            logger.error("the channel layer cannot be reached yet: %s", why, extra=self._about)
         self._settle()
 
     def _settle(self) -> None:

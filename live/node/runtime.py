@@ -149,6 +149,12 @@ def current_node() -> Node | None:
     return _serving[1] if _serving is not None and _serving[0].is_running() else None
 
 
+def node_id() -> str:
+    """The id of the node that serves this process, for the log; "" where nobody can connect."""
+    node = current_node()
+    return node.id if node is not None else ""
+
+
 def count_refused(reason: str) -> None:
     """Counts a handshake that the process refused before a client was made of it."""
     node = current_node()

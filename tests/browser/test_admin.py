@@ -1,6 +1,7 @@
 """Live in the admin with a real browser: what is shown, on a screen and a phone, and how somebody is disconnected."""
 
 import contextlib
+import re
 
 import pytest
 from playwright.sync_api import expect
@@ -134,3 +135,15 @@ def test_it_follows_the_admin_s_dark_scheme(visit):
     assert light[0][1] == "rgb(255, 255, 255)"
     assert dark[0][1] == "rgb(18, 18, 18)"
     assert all(before[0] != after[0] for before, after in zip(light, dark, strict=True))
+
+
+def test_the_metrics_are_for_staff(visit):
+    visitor = visit("/d/machine", "<i>ann</i>")
+    connected(visitor)
+    page = visit("/metrics", "root")
+    expect(page.locator("body")).to_contain_text("# TYPE live_clients gauge")
+    expect(page.locator("body")).to_contain_text(re.compile(r"^live_clients 1\.0$", re.MULTILINE))
+    for user, problem in (("<i>ann</i>", "metrics are for staff"), ("", "metrics need a login")):
+        context = visit("/", user).context
+        response = context.request.get("/metrics")
+        assert (response.status, problem in response.text()) == (403 if user else 401, True)

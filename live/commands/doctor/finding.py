@@ -43,7 +43,7 @@ WHY = {
     "time-wait": "A connection that was closed keeps its port for a minute.",
     "somaxconn": "The kernel cuts the backlog of every server at it.",
     "backlog": "Browsers that come at once wait in it; who finds it full tries again after 1 s, then 3 s, then 7 s.",
-    "memory": "About 33 KiB for a connected client; a process without memory is killed with all its clients.",
+    "memory": "About 28 KiB for a connected client; a process without memory is killed with all its clients.",
     "redis": "Without it nodes do not reach each other, and history, presence and leases stand still.",
     "redis-version": "Scripts and commands of the store need it.",
     "redis-role": "A replica takes no publications.",

@@ -14,8 +14,8 @@ UNLIMITED_CLIENTS = 10_000
 """The clients to count with where ``LIVE["MAX_CONNECTIONS"]`` is -1."""
 RESERVED_FILES = 128
 """Files of a process that are no clients: modules, the database, Redis, requests under way."""
-CLIENT_BYTES = 33 * 1024
-"""Memory of one client (docs/performance.md)."""
+CLIENT_BYTES = 28 * 1024
+"""Memory of one client that subscribes, a little more than was measured with 15,000 (docs/performance.md)."""
 PROCESS_BYTES = 100 * 1024 * 1024
 """Memory of a node without clients, with Django and a site's code."""
 LEAST_BACKLOG, ENOUGH_BACKLOG = 128, 1024
