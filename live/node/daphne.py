@@ -84,6 +84,10 @@ class DaphneConnection:
         self._protocol.sendCloseFrame(code=code)
         return True
 
+    def abort(self) -> None:
+        """Ends the connection at once; nothing when it has ended."""
+        self._protocol.transport.abortConnection()
+
     def stop_pings(self) -> None:
         """Ends the server's own pings to this peer, because it gets others: two kinds tell no more than one."""
         protocol = self._protocol

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from live.exceptions import DisconnectCode
 from live.node import daphne, uvicorn
-from live.node.outbox import LAGS, Encoded, Outbox, Send, wire_frame
+from live.node.outbox import CLOSE_TIMEOUT, LAGS, Encoded, Outbox, Send, wire_frame
 
 RETRY = 0.05
 """Seconds after which a client that lags is looked at again."""
@@ -36,6 +36,9 @@ class Connection(Protocol):
 
     def close(self, code: int) -> bool:
         """Sends a close frame with a code that ASGI cannot carry there; False where it can."""
+
+    def abort(self) -> None:
+        """Ends the connection at once, and with it what the transport still holds."""
 
 
 class FastOutbox(Outbox):
@@ -82,6 +85,9 @@ class FastOutbox(Outbox):
         """Says goodbye: what waits (unless `flush` is False), the disconnect push, then the close frame."""
         if flush:
             self._flush()
+        elif self._closing is None:
+            # A transport keeps what its peer does not take for as long as the peer is there.
+            asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._connection.abort)
         super().close(code, reason, flush=flush)
 
     def _wake(self) -> None:

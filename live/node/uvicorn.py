@@ -46,6 +46,10 @@ class UvicornConnection:
         """False: uvicorn's ASGI carries every code."""
         return False
 
+    def abort(self) -> None:
+        """Ends the connection at once; nothing when it has ended."""
+        self._protocol.transport.abort()
+
     def stop_pings(self) -> None:
         """Ends the server's own pings to this peer, because it gets others."""
         self._protocol.stop_keepalive()

@@ -1,4 +1,4 @@
-"""The fast outbox on a real daphne: which connections get it, and that frames stay whole whatever is in between."""
+"""The fast outbox on real servers: which connections get it, and that frames stay whole whatever is in between."""
 
 import asyncio
 import json
@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.integration.held import HANDLERS, stats_of
 from tests.site import Site
 
 
@@ -46,6 +47,30 @@ async def test_uvicorn_serves_too(tmp_path, implementation, outbox):
             await peer.ws.send("x" * 100_000)
             code, _ = await peer.closed()
             assert code == 1009
+    finally:
+        site.stop()
+    assert "Traceback" not in site.log
+
+
+async def test_uvicorn_lets_go_of_who_reads_nothing(tmp_path):
+    """What its transport holds for a peer is given up while the peer still holds its end."""
+    site = UvicornSite(tmp_path, HANDLERS=HANDLERS, CLIENT_QUEUE_MAX_BYTES=2**18, MAX_PUBLICATION_SIZE=2**17)
+    site.prepare()
+    site.start()
+    line = f'weather text="{"x" * 60_000}"'
+    try:
+        async with site.connect(max_queue=1) as deaf:
+            await deaf.subscribe("stream/uvicorn/weather")
+            for _ in range(1000):
+                assert (await asyncio.to_thread(site.push, "uvicorn", line))[0] == 200
+                stats = await stats_of(site)
+                if stats["disconnects"]:
+                    break
+            assert stats["disconnects"] == {"3008": 1}
+            async with asyncio.timeout(10):
+                while (stats := await stats_of(site))["clients"] > 1:
+                    pass
+            assert stats["queue_bytes"] == 0
     finally:
         site.stop()
     assert "Traceback" not in site.log
