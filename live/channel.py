@@ -23,6 +23,11 @@ _PART_RULE = "only letters, digits, '_' and '-' are allowed"
 _PATH_RULE = "only letters, digits, '_', '-', '/', '=' and '.' are allowed"
 
 
+def is_part(value: object) -> bool:
+    """Whether `value` is a text that can be the scope or the namespace of a channel."""
+    return isinstance(value, str) and _PART.fullmatch(value) is not None
+
+
 def _first_bad(pattern: re.Pattern[str], text: str) -> str:
     """The first character of `text` that `pattern` does not allow, printable."""
     return next((ascii(char) for char in text if not pattern.fullmatch(char)), "''")

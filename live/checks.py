@@ -6,6 +6,8 @@ live.E002   a key of ``LIVE`` has a wrong value
 live.E003   ``LIVE`` has an unknown key
 live.E004   the store cannot use the CONFIG of the channel layer
 live.E005   ``LIVE["CHANNEL_LAYER"]`` names no layer of ``CHANNEL_LAYERS``
+live.E006   a plugin in ``LIVE["PLUGINS"]`` cannot be loaded
+live.E007   a data source in ``LIVE["DATA_SOURCES"]`` names a plugin that there is not
 live.W001   the in-memory channel layer with ``DEBUG = False`` (deploy)
 live.W002   daphne is older than 4.2.2
 live.W003   ``ASGI_APPLICATION`` is not set
@@ -22,7 +24,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -34,6 +36,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from live.conf import find_problems
 from live.handlers.registry import load_handler
+from live.plugins.registry import load_plugin, plugin_ids
 from live.store.redis.topology import DEFAULT_PREFIX, Topology
 
 SAFE_DAPHNE = (4, 2, 2)
@@ -69,7 +72,7 @@ def _layer_backend() -> str:
 
 @register("live")
 def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """The ``LIVE`` dictionary: keys, values, handlers."""
+    """The ``LIVE`` dictionary: keys, values, handlers, plugins and data sources."""
     raw = getattr(settings, "LIVE", {})
     problems = find_problems(raw)
     messages: list[CheckMessage] = [
@@ -83,7 +86,31 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
                 load_handler(value)
         except ImproperlyConfigured as error:
             messages.append(Error(f"LIVE['HANDLERS'][{key!r}]: {error}.", id="live.E001"))
+    if not problems:
+        messages += [*_check_plugins(raw.get("PLUGINS", {})), *_check_data_sources(raw.get("DATA_SOURCES", {}))]
     return messages
+
+
+def _check_plugins(plugins: Mapping[str, Any]) -> Iterator[CheckMessage]:
+    for plugin_id, value in plugins.items():
+        try:
+            if value is not None:
+                load_plugin(value)
+        except ImproperlyConfigured as error:
+            yield Error(f"LIVE['PLUGINS'][{plugin_id!r}]: {error}.", id="live.E006")
+
+
+def _check_data_sources(sources: Mapping[str, Mapping[str, Any]]) -> Iterator[CheckMessage]:
+    known = plugin_ids()
+    for uid, source in sources.items():
+        plugin_id = source["plugin"]
+        if plugin_id not in known:
+            near = difflib.get_close_matches(plugin_id, known, n=1)
+            yield Error(
+                f"LIVE['DATA_SOURCES'][{uid!r}] names the plugin {plugin_id!r}, which there is not.",
+                hint=f"Did you mean {near[0]!r}?" if near else f"Known plugins: {', '.join(known)}.",
+                id="live.E007",
+            )
 
 
 @register("live")

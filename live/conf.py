@@ -16,6 +16,7 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+from live.channel import is_part
 from live.origin import compile_pattern
 
 
@@ -101,6 +102,16 @@ class LiveSettings:
     handlers: Mapping[str, str | type | None] = field(default_factory=dict)
     """Handlers by ``"scope"`` or ``"scope/namespace"``: a dotted path or a class; None removes a built-in one."""
 
+    plugins: Mapping[str, str | type | None] = field(default_factory=dict)
+    """Streaming plugins by id: a dotted path or a class; None removes one that is built in or installed."""
+
+    data_sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Data sources by uid: ``{"plugin": id, "settings": {...}, "name": text, "permission": "app.codename"}``, of which
+    all but the plugin may be left out. Without a permission every user who is logged in may query it."""
+
+    plugin_frames_per_second: int = 1000
+    """Publications a second that one run of a plugin may send; a faster one waits."""
+
 
 def _number(low: float, *, whole: bool = True) -> Callable[[Any], str | None]:
     kinds = int if whole else (int, float)
@@ -151,6 +162,51 @@ def _handlers(value: Any) -> str | None:
     return None
 
 
+def _plugins(value: Any) -> str | None:
+    if not isinstance(value, Mapping):
+        return f"must be a dictionary of plugins, not {value!r}"
+    for key, plugin in value.items():
+        if not is_part(key):
+            return f"has the key {key!r}; a plugin's id is made of letters, digits, '_' and '-'"
+        if plugin is not None and not isinstance(plugin, (str, type)):
+            return f"[{key!r}] must be a dotted path or a class, not {plugin!r}"
+    return None
+
+
+_SOURCE_KEYS: dict[str, type] = {"plugin": str, "settings": Mapping, "name": str, "permission": str}
+
+
+def _data_sources(value: Any) -> str | None:
+    if not isinstance(value, Mapping):
+        return f"must be a dictionary of data sources, not {type(value).__name__}"
+    for uid, source in value.items():
+        if not is_part(uid):
+            return f"has the key {uid!r}; a data source's uid is made of letters, digits, '_' and '-'"
+        if not isinstance(source, Mapping):
+            return f"[{uid!r}] must be a dictionary, not {type(source).__name__}"
+        if wrong := _find_wrong_in(source):
+            return f"[{uid!r}] {wrong}"
+    return None
+
+
+def _find_wrong_in(source: Mapping[Any, Any]) -> str | None:
+    # Never a value: settings hold passwords.
+    for key, value in source.items():
+        if key not in _SOURCE_KEYS:
+            near = difflib.get_close_matches(str(key), _SOURCE_KEYS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(_SOURCE_KEYS)}"
+            return f"has the key {key!r}; {hint}"
+        if not isinstance(value, _SOURCE_KEYS[key]):
+            wanted = "a dictionary" if key == "settings" else "a text"
+            return f"[{key!r}] must be {wanted}, not {type(value).__name__}"
+    if not source.get("plugin"):
+        return "must name its 'plugin'"
+    permission = source.get("permission")
+    if permission is not None and not all(permission.partition(".")[::2]):
+        return f"['permission'] must be as 'app_label.codename', not {permission!r}"
+    return None
+
+
 _RULES: dict[str, Callable[[Any], str | None]] = {
     "allow_anonymous": _flag,
     "allowed_origins": _origins,
@@ -178,6 +234,9 @@ _RULES: dict[str, Callable[[Any], str | None]] = {
     "metrics_token": _secret,
     "channel_layer": _text,
     "handlers": _handlers,
+    "plugins": _plugins,
+    "data_sources": _data_sources,
+    "plugin_frames_per_second": _number(1),
 }
 
 

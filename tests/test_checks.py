@@ -43,11 +43,37 @@ def test_every_id_is_in_the_table():
         ({"HANDLERS": {"a": "django.db.models.Model"}}, "live.E001"),
         ({"MAX_CONNECTIONS": "1"}, "live.E002"),
         ({"NOPE": "1"}, "live.E003"),
+        ({"PLUGINS": {"a": "no.such.Thing"}}, "live.E006"),
+        ({"PLUGINS": {"a": "django.db.models.Model"}}, "live.E006"),
+        ({"PLUGINS": {"a/b": "no.such.Thing"}}, "live.E002"),
+        ({"DATA_SOURCES": {"a": {"plugin": "nothing-like-it"}}}, "live.E007"),
+        ({"DATA_SOURCES": {"a": {"plugni": "testdata"}}}, "live.E002"),
     ],
 )
 def test_wrong_settings_are_found(raw, expected):
     with override_settings(LIVE=raw):
         assert ids(live.checks.check_settings(None)) == {expected}
+
+
+def test_a_plugin_near_the_one_that_is_not_there_is_named():
+    with override_settings(LIVE={"DATA_SOURCES": {"a": {"plugin": "tesdata"}, "b": {"plugin": "xyz"}}}):
+        near, none = live.checks.check_settings(None)
+    assert near.msg == "LIVE['DATA_SOURCES']['a'] names the plugin 'tesdata', which there is not."
+    assert near.hint == "Did you mean 'testdata'?"
+    assert none.hint.startswith("Known plugins: ")
+    assert "testdata" in none.hint
+
+
+def test_sound_plugins_and_data_sources_pass():
+    class Plugin(live.StreamPlugin):
+        """A plugin."""
+
+    plugins = {"mine": Plugin, "host": None}
+    sources = {"a": {"plugin": "mine", "settings": {"x": 1}, "name": "A", "permission": "auth.view_user"}}
+    with override_settings(LIVE={"PLUGINS": plugins, "DATA_SOURCES": sources}):
+        assert live.checks.check_settings(None) == []
+    with override_settings(LIVE={"PLUGINS": plugins, "DATA_SOURCES": {"a": {"plugin": "host"}}}):
+        assert ids(live.checks.check_settings(None)) == {"live.E007"}
 
 
 def test_sound_handlers_pass():

@@ -42,6 +42,20 @@ def test_settings_follow_override_settings():
         ({"HANDLERS": {"a/b/c": "x"}}, "'scope' or 'scope/namespace'"),
         ({"HANDLERS": {"a/": "x"}}, "'scope' or 'scope/namespace'"),
         ({"HANDLERS": {"a": 5}}, "dotted path or a class"),
+        ({"PLUGINS": []}, "must be a dictionary"),
+        ({"PLUGINS": {"a/b": "x"}}, "has the key 'a/b'"),
+        ({"PLUGINS": {1: "x"}}, "has the key 1"),
+        ({"PLUGINS": {"a": 5}}, "dotted path or a class"),
+        ({"PLUGIN_FRAMES_PER_SECOND": 0}, "at least 1"),
+        ({"DATA_SOURCES": []}, "must be a dictionary of data sources, not list"),
+        ({"DATA_SOURCES": {"a b": {"plugin": "x"}}}, "has the key 'a b'"),
+        ({"DATA_SOURCES": {"a": "x"}}, "['a'] must be a dictionary, not str"),
+        ({"DATA_SOURCES": {"a": {}}}, "['a'] must name its 'plugin'"),
+        ({"DATA_SOURCES": {"a": {"plugin": 1}}}, "['a'] ['plugin'] must be a text, not int"),
+        ({"DATA_SOURCES": {"a": {"plugin": "x", "setings": {}}}}, "has the key 'setings'; did you mean 'settings'?"),
+        ({"DATA_SOURCES": {"a": {"plugin": "x", "zzz": {}}}}, "known keys: plugin, settings, name, permission"),
+        ({"DATA_SOURCES": {"a": {"plugin": "x", "settings": "url"}}}, "['settings'] must be a dictionary, not str"),
+        ({"DATA_SOURCES": {"a": {"plugin": "x", "permission": "view"}}}, "'app_label.codename', not 'view'"),
         ({"PING_INTERVAL": 5, "PONG_TIMEOUT": 5}, "smaller than LIVE['PING_INTERVAL']"),
         ({"MAX_PUBLICATION_SIZE": 2**20}, "smaller than LIVE['CLIENT_QUEUE_MAX_BYTES']"),
         (["MAX_CONNECTIONS"], "must be a dictionary"),
@@ -59,3 +73,9 @@ def test_an_unknown_key_suggests_the_near_one():
     assert "MAX_CONNECTIONS" in problem.hint
     (problem,) = find_problems({"XYZ": 1})
     assert "ALLOW_ANONYMOUS" in problem.hint
+
+
+def test_a_wrong_data_source_is_named_without_its_settings():
+    for wrong in ("password=1", {"plugin": "x", "settings": "password=1"}):
+        (problem,) = find_problems({"DATA_SOURCES": {"a": wrong}})
+        assert "password" not in problem.message

@@ -23,6 +23,7 @@ from live.conf import live_settings
 from live.exceptions import EngineUnavailable, Forbidden, LiveError, PublicationTooLarge
 from live.handlers import User, find_handler
 from live.handlers.base import user_id
+from live.handlers.offers import Offer, is_plugin_channel, visible_offers, watchable
 from live.node.control import Survey
 from live.protocol import load_json
 from live.protocol.replies import client_info
@@ -37,7 +38,7 @@ from live.publishing import (
     run,
     survey,
 )
-from live.store import Position
+from live.store import ActiveChannel, Position
 
 MAX_BATCH = 100
 """Publications in one request."""
@@ -46,9 +47,10 @@ BODY_MESSAGES = 16
 
 
 class ListView(LiveAPIView):
-    """``GET list``: the active channels that the caller may subscribe to, by name (grafana-live §2.5).
+    """``GET list``: the channels that the caller may subscribe to, by name (grafana-live §2.5).
 
-    ``?prefix=`` names the beginning of the channels wanted. 200, 401, 503.
+    Those that are active, and those that plugins offer; while nobody watches one of these, its ``minute_rate`` is the
+    one it would have. ``?prefix=`` names the beginning of the channels wanted. 200, 401, 503.
     """
 
     permission_classes = [MayConnect]
@@ -119,7 +121,24 @@ def _json(value: Any) -> HttpResponse:
 
 
 async def _visible_channels(user: User, prefix: str) -> list[LiveChannel]:
-    return [active for active in await active_channels(prefix) if await _may_subscribe(user, active.channel)]
+    active = {each.channel: each for each in await active_channels(prefix)}
+    offers = {offer.channel: offer for offer in await visible_offers(user, prefix)}
+    of_plugins = {channel for channel in active if is_plugin_channel(channel)}
+    visible = offers.keys() | await watchable(user, of_plugins - offers.keys())
+    for channel in active.keys() - of_plugins:
+        if await _may_subscribe(user, channel):
+            visible.add(channel)
+    found = [_with_offer(channel, active.get(channel), offers.get(channel)) for channel in visible]
+    return sorted(found, key=lambda each: str(each.channel))
+
+
+def _with_offer(channel: Channel, active: LiveChannel | None, offer: Offer | None) -> LiveChannel:
+    """What is said of a channel that is active, or on offer, or both."""
+    found = active or LiveChannel(ActiveChannel(channel, 0), 0)
+    if offer is not None:
+        found.minute_rate = found.minute_rate or offer.minute_rate
+        found.schema = found.schema or offer.schema
+    return found
 
 
 async def _may_subscribe(user: User, channel: Channel) -> bool:

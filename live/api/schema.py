@@ -160,9 +160,10 @@ def _list() -> Describe:
     return extend_schema(
         operation_id="live_list",
         tags=[TAG],
-        summary="Active channels",
-        description="The channels that something was published to lately or that somebody subscribes to, by name; "
-        "only those that the caller may subscribe to. Anonymous where `LIVE['ALLOW_ANONYMOUS']`.",
+        summary="Channels",
+        description="The channels that something was published to lately, that somebody subscribes to, or that a "
+        "plugin or data source offers, by name; only those that the caller may subscribe to. Anonymous where "
+        "`LIVE['ALLOW_ANONYMOUS']`.",
         parameters=[
             OpenApiParameter("prefix", str, description="Only channels whose name begins so, as `stream/host/`."),
             RETRY_AFTER,

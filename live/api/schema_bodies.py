@@ -88,7 +88,17 @@ LISTED = {
     ),
 }
 
-ACTIVE_CHANNEL = json_object("ActiveChannel", LISTED, "data")
+LISTED_CHANNEL = json_object(
+    "ListedChannel",
+    {
+        **LISTED,
+        "minute_rate": json_integer(
+            "Publications in the last 60 seconds; where a plugin offers the channel and there "
+            "were none, how many there are while somebody watches."
+        ),
+    },
+    "data",
+)
 
 NODE_ID = json_text("The id of a process; a new one with every start.")
 
@@ -111,7 +121,7 @@ NODES = json_object(
     },
 )
 
-LIST = json_object("ChannelList", {"channels": {"type": "array", "items": ACTIVE_CHANNEL}})
+LIST = json_object("ChannelList", {"channels": {"type": "array", "items": LISTED_CHANNEL}})
 
 INFO = json_object(
     "ChannelInfo",

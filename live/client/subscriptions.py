@@ -25,7 +25,7 @@ from live.exceptions import (
     UnrecoverablePosition,
     UnsubscribeCode,
 )
-from live.handlers import ChannelHandler, User, find_handler
+from live.handlers import Admission, ChannelHandler, User, find_handler
 from live.node import Subscription
 from live.node.recovery import Recovery
 from live.protocol import Subscribe, Unsubscribe, dump_json, load_json, replies
@@ -83,7 +83,8 @@ class Subscriptions:
             raise LimitExceeded
         handler = find_handler(channel)
         checks = self._checks
-        if not await handler.can_subscribe(client.user, channel, command.data):
+        admission = await handler.admit(client.user, channel, command.data)
+        if admission is None:
             raise Forbidden
         options = handler.options
         since = None
@@ -93,7 +94,7 @@ class Subscriptions:
         subscription, state, recovery = await client.node.subscribe(channel, client, options, since=since)
         entry = self._entries[channel] = _Entry(handler, subscription, data)
         try:
-            result = await self._prepare(command, channel, entry, state, recovery)
+            result = await self._prepare(command, channel, entry, state, recovery, admission)
             await self._check_still_wanted(command, channel, entry, checks)
         except BaseException:
             self._remove(channel, entry)
@@ -105,7 +106,13 @@ class Subscriptions:
             client.node.tell_joined(channel, client.id)
 
     async def _prepare(
-        self, command: Subscribe, channel: Channel, entry: _Entry, state: ChannelState, recovery: Recovery | None
+        self,
+        command: Subscribe,
+        channel: Channel,
+        entry: _Entry,
+        state: ChannelState,
+        recovery: Recovery | None,
+        admission: Admission,
     ) -> replies.SubscribeResult:
         """What the client is told at the start."""
         client, handler = self._client, entry.handler
@@ -114,10 +121,14 @@ class Subscriptions:
             raise UnrecoverablePosition
         initial = await handler.initial_data(client.user, channel, command.data)
         if handler.presence or handler.join_leave:
-            member = Member(client.id, client.user_id, client.info)
+            more = await handler.member_info(client.user, channel)
+            info = client.info if more is None else replies.client_info(client.user_id, client.id, more)
+            member = Member(client.id, client.user_id, info)
             await client.node.enter(channel, member, announce=handler.join_leave)
             entry.present = True
         data = None if recovered else state.last
+        if data is None and not recovered and admission.initial is not None:
+            data = dump_json(admission.initial)
         keeps_position = handler.recover and bool(state.position.epoch)
         return replies.SubscribeResult(
             data if initial is None else dump_json(initial),

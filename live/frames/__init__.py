@@ -11,6 +11,7 @@ from live.frames.influx import (
     parse_good_lines,
     parse_lines,
 )
+from live.frames.parts import split
 
 __all__ = [
     "DEFAULT_FORMAT",
@@ -27,4 +28,5 @@ __all__ = [
     "frames_from_lines",
     "parse_good_lines",
     "parse_lines",
+    "split",
 ]

@@ -1,6 +1,6 @@
 """Handlers: the objects that answer for a scope or a namespace."""
 
-from live.handlers.base import ChannelHandler, User
+from live.handlers.base import Admission, ChannelHandler, User
 from live.handlers.registry import find_handler, register
 
-__all__ = ["ChannelHandler", "User", "find_handler", "register"]
+__all__ = ["Admission", "ChannelHandler", "User", "find_handler", "register"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from channels.db import database_sync_to_async
@@ -30,6 +31,14 @@ async def read_user(user: User) -> User | None:
         return user
     found: User | None = await database_sync_to_async(get_user_model()._default_manager.filter(pk=user.pk).first)()
     return found if found is not None and found.is_active else None
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A handler's yes to a subscriber."""
+
+    initial: Any = None
+    """What the subscriber gets first where the channel has no last value, any JSON; None: nothing."""
 
 
 class ChannelHandler:
@@ -78,6 +87,14 @@ class ChannelHandler:
         """Whether `user` may receive `channel`; `data` is what the client sent along, or None."""
         return False
 
+    async def admit(self, user: User, channel: Channel, data: Any) -> Admission | None:
+        """Asked once for each subscribe, before the channel is joined; None refuses.
+
+        For handlers that begin something with a subscription. Whether it may go on, and who else may read about the
+        channel, is asked of `can_subscribe`, which alone decides here too unless a handler says otherwise.
+        """
+        return Admission() if await self.can_subscribe(user, channel, data) else None
+
     async def can_publish(self, user: User, channel: Channel, data: Any) -> bool:
         """Whether `user` may publish `data` to `channel` from a client."""
         return False
@@ -90,6 +107,14 @@ class ChannelHandler:
         """What a new subscriber gets with the reply to subscribe; None: nothing, or the last value if it is kept.
 
         Called after the subscription was joined: what is read here is never older than the first publication.
+        """
+        return None
+
+    async def member_info(self, user: User, channel: Channel) -> Any:
+        """What others are told of a subscriber besides its ids, such as ``{"name": ...}``; None: nothing.
+
+        Asked at each subscribe where there is `presence` or `join_leave`. Clients find it as ``chan_info``; everybody
+        who may ask for the presence sees it.
         """
         return None
 

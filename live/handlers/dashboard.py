@@ -214,7 +214,13 @@ def _log_failure(channel: Channel, error: LiveError) -> None:
 
 
 class DashboardHandler(ChannelHandler):
-    """Dashboards of the models given to `watch_dashboards`; all other paths and uids are 404."""
+    """Dashboards of the models given to `watch_dashboards`; all other paths and uids are 404.
+
+    Who has one open is known to all others who may view it: users by their names, visitors by their number.
+    """
+
+    presence = True
+    join_leave = True
 
     async def _find(self, channel: Channel) -> tuple[_Watched, models.Model]:
         kind, _, uid = channel.path.partition("/")
@@ -245,6 +251,10 @@ class DashboardHandler(ChannelHandler):
         if isinstance(data.get("sessionId"), str):
             event["sessionId"] = data["sessionId"][:64]
         return event
+
+    async def member_info(self, user: User, channel: Channel) -> Any:
+        """The user's name; nothing of a visitor who is not logged in."""
+        return {"name": _display_name(user)} if user.is_authenticated else None
 
     async def initial_data(self, user: User, channel: Channel, data: Any) -> Any:
         """The version as it stands, so that a page that was away learns that it missed a save."""

@@ -21,6 +21,8 @@ BUILT_IN: Mapping[str, str] = {
     "grafana/dashboard": "live.handlers.dashboard.DashboardHandler",
     "grafana/broadcast": "live.handlers.broadcast.BroadcastHandler",
     "stream": "live.handlers.stream.StreamHandler",
+    "plugin": "live.handlers.plugin.PluginHandler",
+    "ds": "live.handlers.plugin.PluginHandler",
 }
 
 _H = TypeVar("_H", bound=type[ChannelHandler])

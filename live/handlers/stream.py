@@ -6,16 +6,14 @@ in the same step in which it takes the frame, so that two pushes at once cannot 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from math import ceil
+from collections.abc import Sequence
 from typing import Any
 
 from channels.db import database_sync_to_async
 
 from live.channel import Channel
 from live.conf import live_settings
-from live.exceptions import PublicationTooLarge
-from live.frames import EncodedFrame, Frame
+from live.frames import EncodedFrame, Frame, split
 from live.handlers.base import ChannelHandler, User
 from live.publishing import draft_encoded, publish_drafts
 from live.store import ChannelOptions
@@ -76,34 +74,11 @@ def prepare_push(stream_id: str, frames: Sequence[Frame]) -> list[tuple[Channel,
     no channel, `PublicationTooLarge` when a single row is too large.
     """
     prepared = []
+    limit = live_settings.max_publication_size
     for frame in frames:
         channel = Channel(SCOPE, stream_id, frame.name or "")
-        prepared += [(channel, encoded) for encoded in _encode(frame, channel)]
+        prepared += [(channel, encoded) for encoded in split(frame, limit, channel)]
     return prepared
-
-
-def _encode(frame: Frame, channel: Channel) -> Iterator[EncodedFrame]:
-    """`frame` as one publication, or by its rows as several where it is too large for one."""
-    encoded = frame.encode()
-    limit = live_settings.max_publication_size
-    size = len(encoded.full)
-    if size <= limit:
-        yield encoded
-        return
-    rows = len(frame)
-    # What every part has again: the schema.
-    room = limit - len(encoded.schema)
-    if rows < 2 or room <= 0:
-        raise PublicationTooLarge(
-            f"a row of {channel} has {size} bytes as a publication, at most {limit} are allowed: push fewer fields"
-            if rows < 2
-            else f"the schema of {channel} alone has {len(encoded.schema)} bytes, at most {limit} are allowed"
-        )
-    parts = min(rows, max(2, ceil(size / room)))
-    step = ceil(rows / parts)
-    for start in range(0, rows, step):
-        # Rows differ in size, so a part may have to be divided again.
-        yield from _encode(frame.rows(start, start + step), channel)
 
 
 async def publish_prepared(prepared: Sequence[tuple[Channel, EncodedFrame]]) -> None:

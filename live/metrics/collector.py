@@ -19,6 +19,8 @@ from live.exceptions import DisconnectCode
 from live.handlers.registry import known_scopes
 from live.node import Node, current_node, runtime
 from live.node.counters import BUCKETS, Counters, Histogram
+from live.plugins.registry import plugin_ids
+from live.plugins.runner import runner_of
 
 OPENMETRICS = "application/openmetrics-text"
 
@@ -27,6 +29,7 @@ GAUGES = {
     "live_subscriptions": "Subscriptions of the clients of this process.",
     "live_channels": "Channels with a subscriber on this process.",
     "live_queue_bytes": "Bytes on their way to clients that these have not taken yet.",
+    "live_plugin_runs": "Streams of plugins that this process runs.",
     "live_relay_up": "Whether what other processes publish arrives here: 1 yes, 0 no.",
 }
 
@@ -36,6 +39,7 @@ COUNTERS = {
     "live_disconnects": "Clients this process disconnected.",
     "live_refused": "Handshakes and connects this process refused.",
     "live_push_lines": "Lines of pushes to this process: published (accepted) or not (rejected).",
+    "live_plugin_restarts": "Runs of plugins that failed in this process and were started again.",
     "live_delivery_seconds": (
         "From a publication of this process until it was handed to the sockets of its subscribers here."
     ),
@@ -68,14 +72,17 @@ async def _read(node: Node) -> list[Metric]:
         "live_subscriptions": stats.subscriptions,
         "live_channels": stats.channels,
         "live_queue_bytes": stats.queue_bytes,
+        "live_plugin_runs": runner_of(node).stats().running,
     }
     # A process that serves nobody (WSGI, Celery) only publishes: nothing is to arrive there.
     if node is current_node():
         gauges["live_relay_up"] = int(node.relay.connected)
-    return _metrics(node.counters, gauges, known_scopes())
+    return _metrics(node.counters, gauges, known_scopes(), plugin_ids())
 
 
-def _metrics(counters: Counters, gauges: Mapping[str, int], scopes: Iterable[str] = ()) -> list[Metric]:
+def _metrics(
+    counters: Counters, gauges: Mapping[str, int], scopes: Iterable[str] = (), plugins: Iterable[str] = ()
+) -> list[Metric]:
     return [
         *(GaugeMetricFamily(name, GAUGES[name], value) for name, value in gauges.items()),
         _counter("live_publications", "scope", counters.publications, scopes),
@@ -83,6 +90,7 @@ def _metrics(counters: Counters, gauges: Mapping[str, int], scopes: Iterable[str
         _counter("live_disconnects", "code", counters.disconnects, DisconnectCode),
         _counter("live_refused", "reason", counters.refused, REASONS),
         _counter("live_push_lines", "result", counters.push_lines, RESULTS),
+        _counter("live_plugin_restarts", "plugin", counters.plugin_restarts, plugins),
         _histogram("live_delivery_seconds", counters.delivery_seconds),
     ]
 

@@ -14,7 +14,10 @@ from typing import Any, Literal, get_args
 from live.channel import Channel
 from live.node.relay import Body
 
-Action = Literal["disconnect", "unsubscribe", "recheck"]
+Action = Literal["disconnect", "unsubscribe", "recheck", "source"]
+
+DELETED = "deleted"
+"""The reason of a message about a data source that is gone."""
 
 MAX_LISTED = 500
 """Clients that one answer to a survey lists at most."""
@@ -27,7 +30,7 @@ def session_digest(key: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ControlMessage:
-    """What every node is to do with the clients it concerns."""
+    """What every node is to do with the clients it concerns, or with the streams of a data source."""
 
     action: Action
     users: tuple[str, ...] = ()
@@ -40,6 +43,8 @@ class ControlMessage:
     reason: str = ""
     client: str = ""
     """Id of the one client that is concerned, whoever its user is."""
+    source: str = ""
+    """Uid of the data source that was changed or deleted; no client is concerned, only what runs for it."""
 
     def concerns(self, user: str, session_key: str, client: str = "") -> bool:
         """Whether the client of that user, session and id is meant."""
@@ -68,6 +73,7 @@ class ControlMessage:
             str(body["reason"]),
             # Nodes of an older version do not send them.
             str(body.get("client", "")),
+            str(body.get("source", "")),
         )
 
 

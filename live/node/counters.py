@@ -29,7 +29,15 @@ class Histogram:
 class Counters:
     """Totals since the node began; by scope, code, reason or result, which are few."""
 
-    __slots__ = ("deliveries", "delivery_seconds", "disconnects", "publications", "push_lines", "refused")
+    __slots__ = (
+        "deliveries",
+        "delivery_seconds",
+        "disconnects",
+        "plugin_restarts",
+        "publications",
+        "push_lines",
+        "refused",
+    )
 
     def __init__(self) -> None:
         self.publications: defaultdict[str, int] = defaultdict(int)
@@ -43,4 +51,6 @@ class Counters:
         self.refused: defaultdict[str, int] = defaultdict(int)
         """Handshakes and connects refused, by reason: origin, path, limit, draining, credentials, busy."""
         self.push_lines: defaultdict[str, int] = defaultdict(int)
-        """Lines of pushes, by result: accepted, rejected."""
+        """Lines of pushes, by result: accepted (published), rejected (not published)."""
+        self.plugin_restarts: defaultdict[str, int] = defaultdict(int)
+        """Runs of plugins that failed and were started again, by plugin id; "" for data sources that were not found."""

@@ -58,6 +58,11 @@ class Hub:
         entry = self._channels.get(channel)
         return len(entry.live) + len(entry.waiting) if entry else 0
 
+    def subscribers(self, channel: Channel) -> list[Subscriber]:
+        """Who subscribes to `channel` on this node."""
+        entry = self._channels.get(channel)
+        return [subscription.subscriber for subscription in entry.all()] if entry else []
+
     def subscriptions(self) -> int:
         """All subscriptions on this node."""
         return sum(len(entry.live) + len(entry.waiting) for entry in self._channels.values())

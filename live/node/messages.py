@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from live.channel import Channel
 from live.logs import about
 from live.node.control import (
+    DELETED,
     ControlMessage,
     PendingSurvey,
     Survey,
@@ -38,7 +39,11 @@ class Messages:
         try:
             match body["kind"]:
                 case "control":
-                    node.clients.apply(ControlMessage.read(body), node.spawn)
+                    message = ControlMessage.read(body)
+                    if message.action == "source":
+                        self._source_changed(message.source, deleted=message.reason == DELETED)
+                    else:
+                        node.clients.apply(message, node.spawn)
                 case "survey":
                     channel = Channel.parse(body["channel"]) if body["channel"] else None
                     answer = answer_body(str(body["survey"]), node.report(channel, read_wanted(body)))
@@ -47,10 +52,20 @@ class Messages:
                     pending = self._surveys.get(body["survey"])
                     if pending is not None:
                         pending.take(body["report"])
+                case "plugin":
+                    node.companions.take(body)
                 case other:
                     raise ValueError(f"unknown kind {other!r}")
         except (KeyError, TypeError, ValueError) as error:
             logger.warning("a message of another node cannot be read: %r", error, extra=about(node=node.id))
+
+    def _source_changed(self, uid: str, *, deleted: bool) -> None:
+        """What runs for a data source has to know, and who watches it may not be allowed to any more."""
+        node = self._node
+        node.companions.take({"kind": "plugin", "what": "source", "source": uid})
+        if not deleted:
+            channels = [each for each in node.hub.channels() if each.scope == "ds" and each.namespace == uid]
+            node.clients.recheck({each for channel in channels for each in node.hub.subscribers(channel)}, node.spawn)
 
     async def survey(self, channel: Channel | None, wanted: Wanted, seconds: float) -> Survey:
         """The answers of all nodes within so many seconds; raises `EngineUnavailable`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from live.conf import LiveSettings
 from live.exceptions import EngineUnavailable, UnrecoverablePosition
 from live.logs import about
 from live.node.clients import Clients, Peer
+from live.node.companions import C, Companions
 from live.node.control import NOBODY, ControlMessage, NodeReport, Survey, Wanted
 from live.node.counters import Counters
 from live.node.gaps import Gaps
@@ -94,6 +95,7 @@ class Node:
         self.gaps = Gaps(self.hub, store, self.spawn)
         self.presence = Presence(store, self.relay, ttl=settings.presence_ttl, spawn=self.spawn, node=self.id)
         self.messages = Messages(self)
+        self.companions = Companions()
         self._publisher = Publisher(store, self.relay, self.hub, self.counters, max_size=settings.max_publication_size)
         self.pings = Pings(interval=settings.ping_interval, timeout=settings.pong_timeout)
         # A reply that fills a client's queue by itself would disconnect the client as slow, again and again.
@@ -117,6 +119,8 @@ class Node:
         """
         self.clients.disconnect_all()
         self.senders.leave_all()
+        # They say goodbye through the store and the relay.
+        await self.companions.stop()
         if self._heartbeat is not None:
             self._heartbeat.cancel()
             await asyncio.gather(self._heartbeat, return_exceptions=True)
@@ -181,6 +185,14 @@ class Node:
         """Takes nobody any more and sends everybody away, spread over so many seconds."""
         await asyncio.gather(self.clients.drain(seconds), self.senders.drain(seconds))
         await self.presence.settled(PRESENCE_GRACE)
+        # Nobody here needs them any more, and other nodes can take over before this process has ended.
+        await self.companions.stop()
+
+    # Companions
+
+    def companion(self, factory: Callable[[Node], C]) -> C:
+        """What `factory` makes of this node, made at the first call: something that lives and stops with the node."""
+        return self.companions.of(self, factory)
 
     # Clients
 

@@ -118,9 +118,15 @@ def error_reply(command_id: int, error: LiveError) -> bytes:
     return dump_json({"id": command_id, "error": body})
 
 
-def client_info(user: str, client: str) -> bytes:
-    """Who published: `user` is the user's id ("" for an anonymous one), `client` the connection's."""
-    return dump_json({"user": user, "client": client})
+def client_info(user: str, client: str, more: object = None) -> bytes:
+    """Who published or is present: `user` is the user's id ("" for an anonymous one), `client` the connection's.
+
+    `more` is what the channel's handler tells of a member, as ``chan_info`` (§2.6); None: nothing.
+    """
+    info: dict[str, object] = {"user": user, "client": client}
+    if more is not None:
+        info["chan_info"] = more
+    return dump_json(info)
 
 
 def publication_push(

@@ -64,6 +64,11 @@ class Lobby(Room):
     presence = True
     join_leave = True
 
+    async def member_info(self, user, channel):
+        if channel.path == "broken-info":
+            raise RuntimeError("a handler's mistake")
+        return {"name": user.get_username()} if channel.path == "named" else None
+
 
 class Hall(Room):
     """A room where who is there can be asked for only."""

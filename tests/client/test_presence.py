@@ -99,7 +99,21 @@ async def test_leaving_and_coming_at_once_is_being_there(make_peer):
         await peer.call("unsubscribe", CHANNEL)
 
 
-@pytest.mark.parametrize("path", ["broken-initial", "secret"])
+async def test_what_the_handler_tells_of_who_is_there_reaches_the_others(make_peer):
+    channel = live.Channel("lobby", "a", "named")
+    first = await make_peer()
+    second = await make_peer(first.client.node)
+    await first.call("subscribe", channel)
+    await second.call("subscribe", channel)
+    named = [{**info(peer), "chan_info": {"name": "ann"}} for peer in (first, second)]
+    members = (await first.call("presence", channel))["presence"]
+    assert members == {first.client.id: named[0], second.client.id: named[1]}
+    assert await first.pushed("join", 2) == [{"info": each} for each in named]
+    await second.gone()
+    assert await first.pushed("leave") == [{"info": named[1]}]
+
+
+@pytest.mark.parametrize("path", ["broken-initial", "broken-info", "secret"])
 async def test_a_subscribe_that_fails_was_never_there(make_peer, path):
     peer = await make_peer()
     watcher = await make_peer(peer.client.node)

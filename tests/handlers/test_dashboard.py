@@ -244,6 +244,16 @@ async def test_clients_may_announce_that_they_edit_and_nothing_else():
             await handler.clean(user, channel("abc"), data)
 
 
+async def test_who_looks_at_a_dashboard_is_known_by_name_and_visitors_are_not():
+    handler = find_handler(channel("abc"))
+    assert handler.presence
+    assert handler.join_leave
+    ann = User(username="ann", first_name="Ann", last_name="Lee")
+    assert await handler.member_info(ann, channel("abc")) == {"name": "Ann Lee"}
+    assert await handler.member_info(User(username="bob"), channel("abc")) == {"name": "bob"}
+    assert await handler.member_info(AnonymousUser(), channel("abc")) is None
+
+
 def test_watching_a_model_without_the_fields_is_refused():
     from django.core.exceptions import FieldDoesNotExist
 

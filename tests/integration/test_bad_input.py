@@ -110,7 +110,7 @@ SOCKET_CASES = {
     "presence where it is not offered": (error_of(108, "not available"), {"presence": {"channel": "stream/a/b"}}),
     "presence_stats where it is not offered": (
         error_of(108, "not available"),
-        {"presence_stats": {"channel": "grafana/dashboard/uid/nobody"}},
+        {"presence_stats": {"channel": "grafana/broadcast/x"}},
     ),
     "presence of an unknown scope": (error_of(102, "unknown channel"), {"presence": {"channel": "nobody/home/x"}}),
     "presence_stats of an unknown scope": (

@@ -68,6 +68,11 @@ def test_presence_has_its_fields_also_when_nobody_is_there():
     assert json.loads(replies.presence_stats_reply(6, clients=3, users=2))["presence_stats"]["num_clients"] == 3
 
 
+def test_a_member_carries_what_its_handler_tells():
+    told = json.loads(replies.client_info("7", "c", {"name": "Ann"}))
+    assert told == {"user": "7", "client": "c", "chan_info": {"name": "Ann"}}
+
+
 def test_who_comes_and_goes_is_told_with_both_ids():
     info = {"user": "7", "client": "c"}
     raw = replies.client_info("7", "c")
