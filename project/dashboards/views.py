@@ -38,7 +38,12 @@ class Page:
         """Return what the page's script must know, as JSON-able data."""
         user = self.request.user
         return {
-            "live": {"enabled": settings.LIVE.get("MAX_CONNECTIONS") != 0, "listUrl": reverse("live:list")},
+            "live": {
+                "enabled": settings.LIVE.get("MAX_CONNECTIONS") != 0,
+                "listUrl": reverse("live:list"),
+                "publishUrl": reverse("live:publish"),
+            },
+            "user": user.get_username(),
             "api": reverse("dashboards:api-list"),
             "pages": {"list": reverse("dashboards:list"), "dashboard": reverse("dashboards:dashboard", args=["UID"])},
             "loginUrl": reverse("login"),
@@ -81,7 +86,7 @@ class DashboardView(Page, DetailView):
 
 
 class ExploreView(Page, TemplateView):
-    """The active channels with their rates, and the raw messages of one."""
+    """All channels with their rates; of one the chart and the raw messages, and a form to publish to it."""
 
     template_name = "dashboards/explore.html"
     extra_context = {"section": "explore"}

@@ -98,7 +98,10 @@ def problems():
 
 @pytest.fixture
 def open_page(browser, site, problems):
-    """Opens a page of the site in a context of its own: `open_page("/d/x", login=True, width=390)`."""
+    """Opens a page of the site in a context of its own: `open_page("/d/x", login=True, width=390)`.
+
+    `login` is the name of a user whose password is "demo", or True for the user demo.
+    """
     contexts = []
 
     def open_page(path="/", *, login=False, width=1280, height=800, scheme="light", where=None, **options):
@@ -109,7 +112,7 @@ def open_page(browser, site, problems):
         contexts.append(context)
         context.set_default_timeout(10_000)
         if login:
-            session = where.login()
+            session = where.login("demo" if login is True else login)
             cookies = [{"name": each.name, "value": each.value, "url": where.url} for each in session.cookies]
             context.add_cookies(cookies)
         page = context.new_page()

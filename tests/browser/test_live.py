@@ -1,4 +1,4 @@
-"""What arrives without asking: points in charts, rates in the explorer, all through one WebSocket."""
+"""What arrives without asking: points in charts, all through one WebSocket."""
 
 import json
 import re
@@ -57,6 +57,19 @@ def test_label_sets_become_series(site, open_page, make_dashboard, stream):
     expect(page.locator(".legend-name")).to_have_text(["1", "2", "3"])
 
 
+def test_of_many_series_those_that_go_on_are_shown(site, open_page, make_dashboard, stream):
+    dashboard = make_dashboard(panel("lines", f"stream/{stream}/m"))
+    page = open_page(f"/d/{dashboard['uid']}")
+    wait_live(page)
+    ended = [line("m", n, tags=f",job={n:02}", seconds_ago=100 - n) for n in range(14)]
+    site.push(stream, "\n".join([*ended, line("m", 1, tags=",job=98"), line("m", 2, tags=",job=99")]))
+    latest = [f"{n:02}" for n in range(4, 14)]
+    expect(page.locator(".legend-name")).to_have_text([*latest, "98", "99"])
+    expect(page.locator(".legend")).to_contain_text("and 4 more")
+    site.push(stream, "\n".join(line("m", 3, tags=f",job={n}") for n in range(80, 90)))
+    expect(page.locator(".legend-name")).to_have_text(["98", "99", *(str(n) for n in range(80, 90))])
+
+
 def test_a_new_field_appears(site, open_page, make_dashboard, stream):
     dashboard = make_dashboard(panel("lines", f"stream/{stream}/m", fields=()))
     page = open_page(f"/d/{dashboard['uid']}")
@@ -92,31 +105,6 @@ def test_one_websocket_whatever_the_number_of_panels(site, open_page, make_dashb
     assert len(page.sockets) == 1
     expected = [f"grafana/dashboard/uid/{dashboard['uid']}", f"stream/{stream}/m0", f"stream/{stream}/m1"]
     assert sorted(subscribed_channels(sent)) == expected
-
-
-def test_explorer_lists_channels_with_rates(site, open_page, stream):
-    page = open_page("/explore")
-    site.push(stream, "m a=1")
-    row = page.locator(f"tr[data-channel='stream/{stream}/m']")
-    expect(row.locator("td").first).to_have_text("1")
-    site.push(stream, "m a=2")
-    expect(row.locator("td").first).to_have_text("2")
-
-    row.get_by_role("button").click()
-    expect(page.locator(".entry")).to_have_count(1)
-    expect(page.locator(".entry").first).to_contain_text('"fields"')
-    site.push(stream, "m a=3.25")
-    expect(page.locator(".entry").first).to_contain_text("3.25")
-    expect(row.locator("td").nth(1)).to_have_text("1")
-
-    page.get_by_role("button", name="Pause").click()
-    site.push(stream, "m a=4.5")
-    expect(row.locator("td").first).to_have_text("4")
-    expect(page.locator(".entry")).to_have_count(2)
-
-    page.get_by_placeholder("Filter channels").fill("no such channel")
-    expect(page.locator("#channels tr")).to_have_count(0)
-    expect(page.locator("#channels-empty")).to_be_visible()
 
 
 def test_page_recovers_when_the_server_comes_back(own_site, open_page, problems):

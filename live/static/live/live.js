@@ -1,12 +1,13 @@
 // Live in the browser: one connection for the whole tab, subscriptions shared by everybody who wants the same channel.
 //
 // `connect()` opens the tab's WebSocket (the npm package `centrifuge` does the work: backoff, resubscribe, recovery);
-// `subscribe()` listens to a channel; `onConnectionState()` tells how the connection is; `watchDashboard()` decides
-// which events of a dashboard concern this tab.
+// `subscribe()` listens to a channel and `publish()` sends to one; `onConnectionState()` tells how the connection is;
+// `watchDashboard()` decides which events of a dashboard concern this tab.
 
 import { DashboardEvents } from "./dashboards.js";
 import { needsSchema } from "./frames.js";
 import { Feed } from "./history.js";
+import { Presence } from "./presence.js";
 import { Centrifuge } from "./vendor/centrifuge.js";
 
 const COMMAND_TIMEOUT = 30_000; // ms; a busy server answers late rather than never
@@ -14,6 +15,8 @@ const LONGEST_RETRY = 10_000; // ms between attempts to reconnect, at most
 const LINGER = 250; // ms a channel stays subscribed after its last listener, so that redrawing a page costs nothing
 const HISTORY_PAGE = 300; // publications asked for at a time: the server's limit
 const NOT_FOUND = 404;
+const FIRST_SERVER_CODE = 100; // below are the faults of the connection
+const OWN_IDS = 8; // of this tab's last connections; what was before them is gone on the server too
 
 const INITIAL = { initial: true, late: false, past: false };
 const LATE = { initial: false, late: true, past: false };
@@ -25,6 +28,7 @@ let address = null;
 let off = false;
 let state = { state: "idle", code: 0, reason: "" };
 const stateListeners = new Set();
+const ownIds = []; // what the server called this tab, the newest last
 const channels = new Map(); // channel name -> Shared
 
 /**
@@ -47,8 +51,10 @@ export function connect(url = defaultUrl()) {
     client = new Centrifuge(url, { timeout: COMMAND_TIMEOUT, maxReconnectDelay: LONGEST_RETRY });
     let wasLive = false;
     client.on("connecting", ({ code, reason }) => setState(wasLive ? "lost" : "connecting", code, reason));
-    client.on("connected", () => {
+    client.on("connected", ({ client: id }) => {
       wasLive = true;
+      ownIds.push(id);
+      ownIds.splice(0, ownIds.length - OWN_IDS);
       setState("live", 0, "");
     });
     client.on("disconnected", ({ code, reason }) => setState("offline", code, reason));
@@ -89,6 +95,8 @@ export function onConnectionState(callback) {
  *   (`initial`: after each reconnect too) or, when it joins later, the last known data (`late`).
  * - `onState(name)`: `subscribing`, `subscribed` or `unsubscribed`.
  * - `onError({code, message})`: the subscription was refused or ended by the server. Temporary faults are retried.
+ * - `onPresence({people, visitors, crowd})`: who else listens, now and at each change, where the channel has presence; see
+ *   `Presence`.
  * - `history: false`: no history for this listener, only what is known now, what comes, and (`past`) what an interruption
  *   kept from it, if the server still has that.
  *
@@ -105,19 +113,38 @@ export function subscribe(channel, listener = {}) {
 }
 
 /**
- * Watch one dashboard for what others do to it; see `DashboardEvents` for the rules and the callbacks `version`,
- * `onSaved` and `onDeleted`. `onError({code, message})` is told when it may not be watched. Returns
- * `{whileSaving(promise), close()}`.
+ * Publish JSON to a channel over the tab's connection. The promise is rejected with `{code, message, temporary}` where
+ * the server refuses it, or cannot be reached.
  */
-export function watchDashboard(uid, { version, onSaved, onDeleted, onError } = {}) {
-  const events = new DashboardEvents({ uid, sessionId, version, onSaved, onDeleted });
-  const subscription = subscribe(`grafana/dashboard/uid/${uid}`, {
+export async function publish(channel, data) {
+  if (off) throw new Error("Live is switched off.");
+  await connect(address ?? undefined).publish(channel, data);
+}
+
+/**
+ * Watch one dashboard for what others do to it; see `DashboardEvents` for the rules and the callbacks `version`,
+ * `onSaved`, `onDeleted` and `onEditing`. `onPresence` is told who else has it open, see `subscribe`, and
+ * `onError({code, message})` when it may not be watched. Returns `{whileSaving(promise), setEditing(yes), close()}`: tell
+ * when a person begins and ends to edit it in this tab.
+ */
+export function watchDashboard(uid, { version, onSaved, onDeleted, onEditing, onPresence, onError } = {}) {
+  const channel = `grafana/dashboard/uid/${uid}`;
+  const announce = () =>
+    publish(channel, { uid, action: "editing-started", sessionId }).catch(({ code, message }) => {
+      // With the next connection it is said again; a refusal is worth a word to whoever develops the page.
+      if (code >= FIRST_SERVER_CODE) console.warn(`Nobody was told that ${uid} is edited here: ${message} (${code})`);
+    });
+  const events = new DashboardEvents({ uid, sessionId, version, onSaved, onDeleted, onEditing, announce });
+  const subscription = subscribe(channel, {
     history: false,
     onData: (event, { initial, late }) => events.receive(event, initial || late),
+    onState: (state) => events.setConnected(state === "subscribed"),
+    onPresence,
     onError: (error) => (error.code === NOT_FOUND ? events.gone() : onError?.(error)),
   });
   return {
     whileSaving: (promise) => events.whileSaving(promise),
+    setEditing: (yes) => events.setEditing(yes),
     close() {
       events.close();
       subscription.close();
@@ -137,6 +164,7 @@ class Shared {
     this.recovering = false; // whether publications are those that were missed
     this.error = null;
     this.timer = null;
+    this.presence = null; // made for the first listener that wants it
     this.subscription = centrifuge.newSubscription(channel);
     this.subscription.on("subscribing", () => {
       this.stopFeeds();
@@ -147,7 +175,10 @@ class Shared {
       this.recovering = recovered;
       queueMicrotask(() => (this.recovering = false));
       this.start(data ?? undefined, streamPosition);
+      this.presence?.start();
     });
+    this.subscription.on("join", ({ info }) => this.presence?.joined(info));
+    this.subscription.on("leave", ({ info }) => this.presence?.left(info));
     this.subscription.on("publication", ({ data, offset }) => {
       const past = this.recovering;
       this.keep(data);
@@ -155,6 +186,7 @@ class Shared {
     });
     this.subscription.on("unsubscribed", ({ code, reason }) => {
       this.stopFeeds();
+      this.presence?.end();
       this.tell("onState", "unsubscribed");
       if (code === 0) return; // our own doing
       this.error = { code, message: reason };
@@ -168,6 +200,7 @@ class Shared {
     this.feeds.set(listener, feed);
     if (this.subscription.state === "unsubscribed") this.subscription.subscribe();
     listener.onState?.(this.subscription.state);
+    if (listener.onPresence) this.showPresence(listener);
     const known = this.last === undefined ? undefined : { data: this.whole(), info: LATE };
     if (feed && this.subscription.state === "subscribed") feed.start(known);
     else if (known) listener.onData?.(known.data, known.info);
@@ -180,6 +213,20 @@ class Shared {
       deliver: (data, info) => guarded(() => listener.onData?.(data, info)),
       onFailure: ({ code, message }) => console.warn(`The history of ${this.channel} was not read: ${message} (${code})`),
     });
+  }
+
+  showPresence(listener) {
+    if (this.presence !== null) {
+      listener.onPresence(this.presence.others());
+      return;
+    }
+    this.presence = new Presence({
+      count: () => this.subscription.presenceStats(),
+      ask: () => this.subscription.presence(),
+      isOwn: (id) => ownIds.includes(id),
+      onChange: (others) => this.tell("onPresence", others),
+    });
+    if (this.subscription.state === "subscribed") this.presence.start();
   }
 
   remove(listener) {
@@ -206,6 +253,7 @@ class Shared {
   }
 
   stopFeeds() {
+    this.presence?.stop();
     for (const feed of this.feeds.values()) feed?.stop();
   }
 

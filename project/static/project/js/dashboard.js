@@ -9,6 +9,7 @@ import { Card } from "./card.js";
 import { editPanel } from "./editor.js";
 import { Grid } from "./grid.js";
 import { ask, config, confirmed, goLive, notify } from "./page.js";
+import { showOthers } from "./presence.js";
 
 const byId = (id) => document.getElementById(id);
 const uid = config.dashboard.uid;
@@ -20,6 +21,7 @@ let deleted = false;
 let saving = false;
 let conflict = null; // what the open conflict dialog is about: {theirs, saving}
 let leaving = false;
+let endWarning = () => {}; // takes away the notice that others edit as well
 
 const grid = new Grid(byId("grid"), { columns: config.limits.columns, onMove: takePlaces });
 
@@ -90,14 +92,21 @@ function dirty() {
 
 function startEditing() {
   draft = content(saved);
+  watch.setEditing(true);
   render();
   byId("title-input").focus();
 }
 
 function stopEditing() {
-  draft = null;
+  endEditing();
   render();
   byId("edit")?.focus();
+}
+
+function endEditing() {
+  draft = null;
+  watch.setEditing(false);
+  endWarning();
 }
 
 async function discard() {
@@ -261,6 +270,13 @@ async function othersSaved({ version, user, missed }) {
   notify(missed ? "This dashboard was changed while you were away" : `Updated by ${name(user, answer.body)}`);
 }
 
+function othersEdit({ user }) {
+  endWarning();
+  const who = user?.name ? ` (${user.name})` : "";
+  const text = `Another session is editing this dashboard${who}. Whoever saves second is asked what to keep.`;
+  endWarning = notify(text, "warning");
+}
+
 function take(state) {
   saved = state;
   if (draft) draft = content(saved);
@@ -286,7 +302,7 @@ async function resolveConflict(theirs, wasSaving) {
   const { theirs: current, saving: retry } = conflict;
   conflict = null;
   if (answer === "theirs") {
-    draft = null;
+    endEditing();
     take(current);
     notify(`Showing version ${current.version} by ${name(null, current)}`);
   } else if (answer === "mine") {
@@ -328,6 +344,8 @@ const watch = watchDashboard(uid, {
   version: () => saved.version,
   onSaved: othersSaved,
   onDeleted: ({ user }) => showDeleted(user),
+  onEditing: othersEdit,
+  onPresence: showOthers,
   onError: ({ message }) => notify(`Changes by others are not shown: ${message}`, "error"),
 });
 render();

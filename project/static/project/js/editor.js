@@ -1,10 +1,8 @@
 // The dialog in which a panel is made or changed. Everything it offers can be typed as well.
 
-import { listChannels } from "./api.js";
+import { CHANNEL, listChannels } from "./api.js";
 import { element } from "./page.js";
 import { knownLabels } from "./streams.js";
-
-const CHANNEL = /^[A-Za-z0-9_-]+\/[A-Za-z0-9_-]+\/[A-Za-z0-9_\-/=.]+$/;
 
 const dialog = document.getElementById("panel-dialog");
 const form = dialog.querySelector("form");
@@ -23,7 +21,7 @@ export async function editPanel(panel, { title, limits }) {
   dialog.showModal();
   inputs.title.focus();
   listChannels().then((found) => {
-    channels = found;
+    channels = found ?? [];
     document
       .getElementById("channel-list")
       .replaceChildren(...channels.map(({ channel }) => element("option", { value: channel })));

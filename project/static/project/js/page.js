@@ -5,7 +5,7 @@ import { connect, onConnectionState, switchOff } from "../../live/live.js";
 /** The page's configuration, written by the server; an empty object where there is none. */
 export const config = JSON.parse(document.getElementById("page-config")?.textContent ?? "{}");
 
-const NOTICE_TIME = 6000; // ms a notice stays; errors stay until they are closed
+const NOTICE_TIME = 6000; // ms a notice stays; warnings and errors stay until they are closed
 
 /** Make an element: `element("a", {href: "/"}, "text", child)`; `class`, `data-*` and `aria-*` are attributes too. */
 export function element(name, attributes = {}, ...children) {
@@ -19,7 +19,10 @@ export function element(name, attributes = {}, ...children) {
   return node;
 }
 
-/** Show a small notice; `kind` is `info` or `error`. Screen readers hear it, nothing loses the focus. */
+/**
+ * Show a small notice; `kind` is `info`, `warning` or `error`. Screen readers hear it, nothing loses the focus. Returns a
+ * function that takes it away.
+ */
 export function notify(text, kind = "info") {
   const close = element("button", { type: "button", class: "notice-close", "aria-label": "Close" }, "×");
   const notice = element("div", { class: `notice ${kind}` }, element("span", {}, text), close);
@@ -27,7 +30,8 @@ export function notify(text, kind = "info") {
   const notices = document.getElementById("notices");
   while (notices.childElementCount > 3) notices.firstElementChild.remove();
   notices.append(notice);
-  if (kind !== "error") setTimeout(() => notice.remove(), NOTICE_TIME);
+  if (kind === "info") setTimeout(() => notice.remove(), NOTICE_TIME);
+  return () => notice.remove();
 }
 
 /** Open a `<dialog>` and wait for its answer: the value of the button pressed, "" when it was closed otherwise. */

@@ -10,6 +10,7 @@ import { element, onThemeChange } from "./page.js";
 import { openStream } from "./streams.js";
 
 const MAX_SERIES = 12;
+const ALIVE = 10_000; // ms since the last value of a series that is still counted as one that goes on
 const LONGEST_SPAN = 5 * 60; // seconds of a chart
 const SHORTEST_SPAN = 20;
 const RAW_MESSAGES = 50;
@@ -64,6 +65,14 @@ function chosenSeries(panel, table, charted) {
   return table.series.filter(fits).sort((a, b) => (order.get(a.field) ?? 0) - (order.get(b.field) ?? 0));
 }
 
+// As many of them as a chart shows, in their order: those that go on before those that ended, and of these the latest.
+function shownSeries(all, newest) {
+  if (all.length <= MAX_SERIES) return all;
+  const age = (one) => Math.max(0, newest - one.newest - ALIVE);
+  const chosen = new Set([...all].sort((a, b) => age(a) - age(b)).slice(0, MAX_SERIES));
+  return all.filter((one) => chosen.has(one));
+}
+
 // The first of them; where its field changed the type, the one of the type that came last.
 function currentSeries([first, ...others]) {
   const same = others.filter(({ field, labelText }) => field === first.field && labelText === first.labelText);
@@ -96,13 +105,24 @@ class TimeSeries {
       this.signature = "";
       this.painter.request();
     });
-    this.source = openStream(panel.channel, { onUpdate: () => this.painter.request(), onError: onState });
+    this.paused = false;
+    this.source = openStream(panel.channel, { onUpdate: () => this.update(), onError: onState });
     this.painter.request();
+  }
+
+  /** Keep what is shown as it is, or go on with all that came meanwhile. */
+  pause(paused) {
+    this.paused = paused;
+    if (!paused) this.painter.request();
+  }
+
+  update() {
+    if (!this.paused) this.painter.request();
   }
 
   draw() {
     const all = chosenSeries(this.panel, this.source.stream.table, true);
-    const series = all.slice(0, MAX_SERIES);
+    const series = shownSeries(all, this.source.stream.table.newest);
     this.element.classList.toggle("has-data", series.length > 0);
     if (series.length === 0) return;
     const width = this.chart.clientWidth;

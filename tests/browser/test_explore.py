@@ -1,0 +1,194 @@
+"""The explorer: the channels there are, one of them as lines and as messages, and publishing to it."""
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from .conftest import line, wait_live
+
+PLUGIN = "plugin/testdata/random-20Hz-stream"
+POINTS = """() => {
+  const text = document.querySelector('#chart .chart')?.getAttribute('aria-label') ?? '';
+  return Number(/, ([0-9]+) points in time/.exec(text)?.[1] ?? 0);
+}"""
+"""The points that the chart shows, as its text alternative says."""
+GAINED = f"""([points, began]) => {{
+  const seconds = (performance.now() - began) / 1000;
+  const gained = ({POINTS})() - points;
+  return seconds >= 2 && gained >= 40 && [gained, seconds];
+}}"""
+"""What the chart gained since, and in how many seconds: two at least."""
+PICTURE = "document.querySelector('#chart canvas').toDataURL()"
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+def row_of(page, channel):
+    return page.locator(f"tr[data-channel='{channel}']")
+
+
+def publish(page, text):
+    """Send the text with the explorer's form, which is opened if it is not."""
+    if not page.locator("#publish").evaluate("(one) => one.open"):
+        page.get_by_text("Publish a message").click()
+    page.get_by_role("textbox", name="Message").fill(text)
+    page.get_by_role("button", name="Publish", exact=True).click()
+
+
+def fault(page):
+    return page.locator("#publish-form").get_by_role("alert")
+
+
+def test_channels_are_listed_with_rates_and_one_is_read(site, open_page, stream):
+    page = open_page("/explore")
+    site.push(stream, "m a=1")
+    row = row_of(page, f"stream/{stream}/m")
+    expect(row.locator("td").first).to_have_text("1")
+    site.push(stream, "m a=2")
+    expect(row.locator("td").first).to_have_text("2")
+
+    row.get_by_role("button").click()
+    expect(page.locator(".entry")).to_have_count(1)
+    expect(page.locator(".entry").first).to_contain_text('"fields"')
+    site.push(stream, "m a=3.25")
+    expect(page.locator(".entry").first).to_contain_text("3.25")
+    expect(row.locator("td").nth(1)).to_have_text("1")
+
+    page.get_by_role("button", name="Pause").click()
+    site.push(stream, "m a=4.5")
+    expect(row.locator("td").first).to_have_text("4")
+    expect(page.locator(".entry")).to_have_count(2)
+
+    page.get_by_placeholder("Filter, or type a channel").fill("no such channel")
+    expect(page.locator("#channels tr")).to_have_count(0)
+    expect(page.locator("#channels-empty")).to_be_visible()
+
+
+def test_a_channel_is_a_chart_too_and_can_be_held(site, open_page, stream):
+    page = open_page(f"/explore#stream/{stream}/m")
+    expect(page.locator("#detail-hint")).to_have_text("Nothing has come since you opened it.")
+    expect(page.locator("#chart")).to_be_hidden()
+    site.push(stream, "\n".join(line("m", value, seconds_ago=10 - value) for value in range(1, 9)))
+    expect(page.locator("#chart .legend-value")).to_have_text("8.00")
+    assert page.evaluate(POINTS) == 8
+    expect(page.locator("#detail-hint")).to_have_text(re.compile("1 since you opened it"))
+
+    page.get_by_role("button", name="Pause").click()
+    site.push(stream, line("m", 42))
+    expect(page.locator("#detail-hint")).to_have_text(re.compile("2 since you opened it"))
+    expect(page.locator("#chart .legend-value")).to_have_text("8.00")
+    page.get_by_role("button", name="Go on").click()
+    expect(page.locator("#chart .legend-value")).to_have_text("42.0")
+
+
+def test_a_plugins_stream_moves_at_its_pace(open_page):
+    page = open_page("/explore")
+    page.get_by_placeholder("Filter, or type a channel").fill("20Hz")
+    row = row_of(page, PLUGIN)
+    expect(row.locator("td").first).to_have_text(re.compile(r"^\d+$"))
+    row.get_by_role("button").click()
+    expect(page.locator("#chart .legend-name")).to_have_text(["Value", "Min", "Max"])
+    page.wait_for_function(f"() => ({POINTS})() >= 20")
+    start = page.evaluate(f"() => [({POINTS})(), performance.now()]")
+    picture = page.evaluate(PICTURE)
+    gained, seconds = page.wait_for_function(GAINED, arg=start).json_value()
+    assert gained / seconds >= 15, f"{gained} points in {seconds:.2f} s"
+    assert page.evaluate(PICTURE) != picture
+    expect(page.locator("#detail-hint")).to_have_text(re.compile(r"^About (1[5-9]|2\d) messages a second"))
+    expect(page.locator(".entry").first).to_contain_text('"values"')
+    assert len(page.sockets) == 1
+
+
+def test_a_source_is_watched_by_its_name_only_by_whom_may(open_page):
+    """Whoever is signed in may query the demo's sources; a visitor is not even told that there are some."""
+    page = open_page("/explore")
+    expect(row_of(page, PLUGIN)).to_be_visible()
+    expect(page.locator("tr[data-channel^='ds/']")).to_have_count(0)
+    page.get_by_placeholder("Filter, or type a channel").fill("ds/numbers/rows")
+    expect(page.locator("#channels-empty")).to_contain_text("Press Enter to open it all the same")
+    page.keyboard.press("Enter")
+    expect(page.locator("#detail-hint")).to_have_text(re.compile("^This channel cannot be watched: "))
+
+    page = open_page("/explore", login=True)
+    row_of(page, "ds/numbers/rows").get_by_role("button").click()
+    expect(page.locator(".entry").first).to_contain_text('"fields"')
+
+
+@pytest.mark.parametrize("path", ["plugin/testdata/no-such-stream", "plugin/nobody/x", "ds/nowhere/x", "nonsense/a/b"])
+def test_a_channel_that_cannot_be_watched_says_so(open_page, path):
+    page = open_page(f"/explore#{path}", login=True)
+    expect(page.locator("#detail-hint")).to_have_text(re.compile("^This channel cannot be watched: .+"))
+    expect(page.locator("#raw-empty")).to_have_text("Nothing comes from here.")
+    # And the next one can.
+    row_of(page, PLUGIN).get_by_role("button").click()
+    expect(page.locator("#chart .legend-name").first).to_be_visible()
+
+
+def test_publishing_where_it_is_allowed(open_page, stream):
+    channel = f"grafana/broadcast/{stream}"
+    listener = open_page(f"/explore#{channel}")
+    page = open_page(f"/explore#{channel}", login=True)
+    for each in (listener, page):
+        wait_live(each)
+        expect(each.locator("#messages")).to_be_visible()
+    publish(page, '{"said": "hello"}')
+    expect(page.locator("#publish-state")).to_have_text("Published")
+    for each in (listener, page):
+        expect(each.locator(".entry code")).to_have_text('{"said":"hello"}')
+        expect(each.locator("#chart")).to_be_hidden()
+    page.get_by_role("textbox", name="Message").fill('["again"]')
+    expect(page.locator("#publish-state")).to_have_text("")
+    page.keyboard.press("Control+Enter")
+    expect(listener.locator(".entry code").first).to_have_text('["again"]')
+
+
+def test_publishing_where_it_is_refused(open_page, stream, problems):
+    problems.allow("status of 403", "status of 404")
+    page = open_page(f"/explore#{PLUGIN}", login=True)
+    publish(page, "{not json")
+    expect(fault(page)).to_have_text(re.compile("^This is not JSON: "))
+    expect(page.get_by_role("textbox", name="Message")).to_be_focused()
+    publish(page, json.dumps({"a": 1}))
+    expect(fault(page)).to_have_text(re.compile("^You may not publish to this channel"))
+    page.get_by_placeholder("Filter, or type a channel").fill("plugin/nobody/x")
+    page.keyboard.press("Enter")
+    expect(page.locator("#raw-title")).to_have_text("plugin/nobody/x")
+    expect(fault(page)).to_be_hidden()
+    publish(page, "1")
+    expect(fault(page)).to_have_text(re.compile("^There is nothing to publish to here"))
+
+    visitor = open_page(f"/explore#grafana/broadcast/{stream}")
+    publish(visitor, "1")
+    expect(fault(visitor)).to_have_text("You may not publish to this channel. Signing in may help.")
+
+
+def test_the_explorer_works_with_the_keyboard(open_page, site, stream):
+    site.push(stream, "m a=1")
+    page = open_page("/explore")
+    page.get_by_placeholder("Filter, or type a channel").focus()
+    page.keyboard.type(f"{stream}/m")
+    expect(page.locator("#channels tr[data-channel]")).to_have_count(1)
+    page.keyboard.press("Tab")
+    expect(row_of(page, f"stream/{stream}/m").get_by_role("button")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name=f"stream/{stream}/m")).to_be_visible()
+    expect(row_of(page, f"stream/{stream}/m").get_by_role("button")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Pause")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("log", name="Messages")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("textbox", name="Message")).to_be_focused()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_sees_the_list_then_the_channel(open_page, scheme):
+    page = open_page("/explore", width=360, height=740, has_touch=True, scheme=scheme)
+    row_of(page, PLUGIN).get_by_role("button").tap()
+    expect(page.locator("#chart .legend-name").first).to_be_visible()
+    expect(page.locator("#raw-title")).to_be_in_viewport()
+    assert page.evaluate(OVERFLOW) == 0
+    assert page.locator("[style]").evaluate_all("(nodes) => nodes.filter((n) => !n.closest('.uplot'))") == []
