@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     "rest_framework.authtoken",
     "live",
     "project.dashboards",
+    "project.sources",
 ]
 
 MIDDLEWARE = [
@@ -129,6 +130,24 @@ LIVE = {
     "DRAIN_SECONDS": float(os.environ.get("LIVE_DRAIN_SECONDS", "10")),
     "MAX_CONNECTIONS": int(os.environ.get("LIVE_MAX_CONNECTIONS", "100")),
     "METRICS_TOKEN": os.environ.get("LIVE_METRICS_TOKEN", ""),
+}
+
+# Log files that a data source may follow lie below this folder.
+TAIL_FOLDER = VAR_DIR / "logs"
+TAIL_FOLDER.mkdir(exist_ok=True)
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
+    "handlers": {
+        "activity": {
+            "class": "project.sources.logfile.SharedFileHandler",
+            "filename": TAIL_FOLDER / "activity.log",
+            "formatter": "line",
+        },
+    },
+    "loggers": {"project.activity": {"handlers": ["activity"], "level": "INFO"}},
 }
 
 CSRF_TRUSTED_ORIGINS = _list("CSRF_TRUSTED_ORIGINS")

@@ -26,6 +26,7 @@ def test_seeding_makes_a_user_a_token_and_valid_dashboards(db, capsys):
         "dashboards.change_dashboard",
         "dashboards.delete_dashboard",
         "dashboards.view_dashboard",
+        "sources.view_datasource",
     }
     assert granted == user.get_all_permissions()
     assert Token.objects.filter(user=user).count() == 1

@@ -1,4 +1,4 @@
-"""`manage.py seed_demo`: the demo's user, its push token and its two dashboards. Safe to run at every start."""
+"""`manage.py seed_demo`: the demo's user, its push token, dashboards and data sources. Safe to run at every start."""
 
 import os
 
@@ -10,17 +10,22 @@ from rest_framework.authtoken.models import Token
 
 from project.dashboards.demo import DASHBOARDS
 from project.dashboards.models import Dashboard
+from project.sources.demo import SOURCES
+from project.sources.models import DataSource
 
 PERMISSIONS = {
     "dashboards": ["add_dashboard", "change_dashboard", "delete_dashboard", "view_dashboard"],
     "live": ["push"],
+    "sources": ["view_datasource"],
 }
 
 
 class Command(BaseCommand):
     """Creates what is missing and leaves everything that is there as it is: people may have changed it."""
 
-    help = "Create the user demo, its push token and the demo's dashboards, where they do not exist yet."
+    help = (
+        "Create the user demo, its push token and the demo's dashboards and data sources, where they do not exist yet."
+    )
 
     def add_arguments(self, parser):
         parser.add_argument("--show-token", action="store_true", help="print the push token, and nothing else")
@@ -42,5 +47,7 @@ class Command(BaseCommand):
         token, _ = Token.objects.get_or_create(user=user)
         for uid, (title, panels) in DASHBOARDS.items():
             Dashboard.objects.get_or_create(uid=uid, defaults={"title": title, "panels": panels})
+        for uid, (name, plugin, settings) in SOURCES.items():
+            DataSource.objects.get_or_create(uid=uid, defaults={"name": name, "plugin": plugin, "settings": settings})
         if show_token:
             self.stdout.write(token.key)
