@@ -1,7 +1,7 @@
 """`make bench`: measures and prints the tables; WRITE=1 also puts them into docs/performance.md.
 
-WHAT=deliveries, WHAT=ingest or WHAT=cluster measures one of them only. SECONDS=300 pushes for so long to see the
-memory; SCALE=0.01 makes the cluster's part so much smaller, to see that it works.
+WHAT=deliveries, WHAT=ingest, WHAT=cluster, WHAT=limits or WHAT=plugins measures one of them only. SECONDS=300 pushes
+for so long to see the memory; SCALE=0.01 makes the last three so much smaller, to see that they work.
 """
 
 import contextlib
@@ -26,6 +26,7 @@ SUBSCRIBERS = (1, 100, 1000)
 SECONDS = 8.0
 AT_LEAST = 8  # times cheaper per delivery than the stock consumer
 PAGE = ROOT / "docs" / "performance.md"
+PLOT = PAGE.with_suffix(".svg")
 
 
 def compile_client(folder: Path) -> Path:
@@ -169,14 +170,48 @@ def measure_cluster(client: Path, cookie: str) -> tuple[str, bool]:
     return f"{table('cluster', rows)}\n\nConditions: {conditions()} {what}", all(row.met is not False for row in rows)
 
 
+def measure_limits(client: Path, token: str) -> tuple[str, bool, str]:
+    """What one process can do at the most: the text, whether every goal is met, and the plot."""
+    # It asks for what the app's settings say.
+    from bench.limits import plot, run
+    from bench.limits.host import Size
+
+    if not shutil.which("redis-server"):
+        raise BenchError("redis-server is needed")
+    size = Size().scaled(float(os.environ.get("SCALE", "1")))
+    tables, results = run.measure(client, dict(os.environ), token, size)
+    what = (
+        f"uvicorn {importlib.metadata.version('uvicorn')} with `--ws websockets-sansio`, Redis and clients on the "
+        f"client's core; load average {os.getloadavg()[0]:.1f} at the end. Publications of about 270 bytes on the wire."
+    )
+    parts = [table(f"limits on {program}", rows) for program, rows in tables.items()]
+    picture = f"![CPU per delivery and memory per client]({PLOT.name})"
+    met = all(row.met is not False for rows in tables.values() for row in rows)
+    return "\n\n".join([*parts, picture, f"Conditions: {conditions()} {what}"]), met, plot.draw(results)
+
+
+def measure_plugins(client: Path, cookie: str) -> tuple[str, bool]:
+    """What streams of plugins cost: the text, and whether every goal is met."""
+    # It imports the app, which needs Django set up.
+    from bench import plugins
+
+    size = plugins.Size().scaled(float(os.environ.get("SCALE", "1")))
+    rows = plugins.measure(client, dict(os.environ), cookie, size)
+    what = (
+        "A row of five columns a frame, the memory store where nothing else is said, one daphne process; one stream by "
+        f"hand and of a plugin in turns, {size.rounds} times {size.seconds:.0f} s each, the median."
+    )
+    return f"{table('plugins', rows)}\n\nConditions: {conditions()} {what}", all(row.met is not False for row in rows)
+
+
 def main() -> int:
     """Runs everything; returns the exit code, 1 when a goal is missed."""
-    wanted = os.environ.get("WHAT", "deliveries ingest cluster").split()
+    wanted = os.environ.get("WHAT", "deliveries ingest cluster limits plugins").split()
     with tempfile.TemporaryDirectory(prefix="live-bench-") as name:
         folder = Path(name)
         os.environ |= {"DJANGO_SETTINGS_MODULE": "bench.settings", "LIVE_VAR": name, "DEBUG": "0"}
         cookie, token = sign_in()
-        parts = {}
+        parts, picture = {}, ""
         client = compile_client(folder)
         if "deliveries" in wanted:
             parts["bench"] = measure_deliveries(client, cookie)
@@ -184,10 +219,16 @@ def main() -> int:
             parts["ingest"] = measure_ingest(token, cookie)
         if "cluster" in wanted:
             parts["cluster"] = measure_cluster(client, cookie)
+        if "limits" in wanted:
+            *parts["limits"], picture = measure_limits(client, token)
+        if "plugins" in wanted:
+            parts["plugins"] = measure_plugins(client, cookie)
     for name, (text, _) in parts.items():
         print(text, end="\n\n")
         if os.environ.get("WRITE") == "1":
             write(name, text)
+            if name == "limits":
+                PLOT.write_text(picture)
     return 0 if all(met for _, met in parts.values()) else 1
 
 

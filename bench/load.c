@@ -1,13 +1,16 @@
 /* The benchmark's client: N WebSockets in one epoll loop, so that it costs far less than the server it measures.
  *
- *     load HOST PORT PATH COUNT READY FIRST [HEADER...]
+ *     load [-c OPENING] [-z SLOW] HOST PORT PATH COUNT READY FIRST [HEADER...]
  *
- * Opens COUNT connections, sends FIRST on each (unless empty; %d in it becomes the connection's number), and prints
- * "ready <n>" once a message with the text READY came on every one. From then on each occurrence of
- * "t":<nanoseconds of the monotonic clock> in a message is one delivery, whose latency is noted, and each
- * "offset":<number> has to be the one after the connection's last. Lines on standard input, each answered with one line:
+ * Opens COUNT connections, OPENING at a time, sends FIRST on each (unless empty; %d in it and in a header becomes the
+ * connection's number), and prints "ready <n>" once a message with the text READY came on every one; an empty READY is
+ * there with the handshake. From then on each line with "t":<nanoseconds of the monotonic clock> is one delivery, whose
+ * latency is noted, each "offset":<number> has to be the one after the connection's last, and each "number":<number>
+ * after "t" that is not is a gap. The last SLOW connections read nothing once they are ready. Lines on standard input,
+ * each answered with one line:
  *
  *     count     {"deliveries": <so far>}
+ *     lap       the numbers so far, as at the end; those of deliveries begin anew
  *     close     cuts every connection: {"closed": <n>}
  *     reopen    opens all of them at once and recovers: FIRST again, the subscribe command in it with the position the
  *               connection had. Answered when everybody is back.
@@ -18,22 +21,24 @@
 #include "peer.h"
 #include "series.h"
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-#define HANDSHAKES 50        /* how many connections are opened at a time, unless all are reopened */
+#define HANDSHAKES 50        /* how many connections are opened at a time, unless said otherwise or all are reopened */
 
 static struct peer *peers;
-static int count, opened, waiting, ready, lost, handshakes = HANDSHAKES;
+static int count, slow, opened, waiting, ready, lost, handshakes = HANDSHAKES;
 static const char *ready_text, *first_text;
 static struct series latencies, reopenings;
-static int64_t first_at, last_at, reopened_at;   /* reopened_at is 0 until then */
-static size_t disorder, ended;
+static int64_t opened_at, joined_at, first_sent, first_at, last_at, reopened_at;   /* reopened_at is 0 until then */
+static size_t disorder, gaps, ended;
 static int announced;
 
 static int64_t clock_ns(void)
@@ -60,24 +65,33 @@ void on_loss(struct peer *peer, enum phase phase)
     lost++;
 }
 
+static void become_ready(struct peer *peer)
+{
+    peer->phase = READY;
+    waiting--;
+    ready++;
+    joined_at = clock_ns();
+    if (peer->slow)
+        peer_stop_reading(peer);
+}
+
 void on_open(struct peer *peer)
 {
-    char text[8192];
-    size_t used = 0;
-    if (!*first_text)
-        return;
-    for (const char *at = first_text; *at && used + 200 < sizeof text;) {
-        if (strncmp(at, "%d", 2) == 0) {
-            used += (size_t)sprintf(text + used, "%d", peer->number);
-            at += 2;
-        } else {
-            text[used++] = *at++;
-        }
-        if (reopened_at && used > 12 && memcmp(text + used - 13, "\"subscribe\":{", 13) == 0)
-            used += (size_t)sprintf(text + used, "\"recover\":true,\"offset\":%lld,\"epoch\":\"%s\",",
-                                    (long long)peer->offset, peer->epoch);
+    char text[8192], position[256];
+    size_t used = numbered(text, sizeof text - sizeof position, first_text, peer->number);
+    const char *from = reopened_at ? find(text, text + used, "\"subscribe\":{") : NULL;
+    if (from) {
+        size_t at = (size_t)(from - text), size;
+        size = (size_t)snprintf(position, sizeof position, "\"recover\":true,\"offset\":%lld,\"epoch\":\"%s\",",
+                                (long long)peer->offset, peer->epoch);
+        memmove(text + at + size, text + at, used - at);
+        memcpy(text + at, position, size);
+        used += size;
     }
-    peer_send(peer, text, used);
+    if (used)
+        peer_send(peer, text, used);
+    if (peer->phase == JOINING && !*ready_text)
+        become_ready(peer);
 }
 
 /* Each offset in the text is one more than the one before; returns how many there were. */
@@ -110,14 +124,30 @@ static void on_ready(struct peer *peer, const char *text, const char *end)
         peer->recovered = follow(peer, publications, end);
         note(&reopenings, clock_ns() - reopened_at);
     }
-    peer->phase = READY;
-    waiting--;
-    ready++;
+    become_ready(peer);
+}
+
+static void on_delivery(struct peer *peer, const char *at, const char *end)
+{
+    int64_t now = clock_ns(), sent = strtoll(at, NULL, 10);
+    const char *near = end - at < 64 ? end : at + 64, *number = find(at, near, "\"number\":");
+    if (latencies.length == 0) {
+        first_at = now;
+        first_sent = sent;
+    }
+    first_sent = sent < first_sent ? sent : first_sent;
+    last_at = now;
+    note(&latencies, now - sent);
+    if (number) {
+        int64_t newest = strtoll(number, NULL, 10);
+        gaps += newest != peer->newest + 1;
+        peer->newest = newest;
+    }
 }
 
 static void on_line(struct peer *peer, const char *text, const char *end)
 {
-    const char *at = text;
+    const char *at;
     if (end - text == 2 && memcmp(text, "{}", 2) == 0) {   /* the protocol's ping */
         peer_send(peer, "{}", 2);
         return;
@@ -132,17 +162,12 @@ static void on_line(struct peer *peer, const char *text, const char *end)
         }
         return;
     }
-    follow(peer, text, end);
-    while ((at = find(at, end, "\"t\":")) != NULL) {
-        int64_t now = clock_ns();
-        while (at < end && *at == ' ')
-            at++;
-        if (latencies.length == 0)
-            first_at = now;
-        last_at = now;
-        note(&latencies, now - strtoll(at, NULL, 10));
-    }
-    ended += find(text, end, "\"unsubscribe\":{") != NULL;
+    if (*peer->epoch)   /* the channel keeps a history */
+        follow(peer, text, end);
+    if ((at = find(text, end, "\"t\":")) != NULL)
+        on_delivery(peer, at, end);
+    else
+        ended += find(text, end, "\"unsubscribe\":{") != NULL;
 }
 
 /* A message is one or more lines. */
@@ -158,6 +183,8 @@ void on_message(struct peer *peer, const char *text, size_t length)
 
 static void open_more(void)
 {
+    if (!opened_at)
+        opened_at = clock_ns();
     while (opened < count && waiting < handshakes) {
         peer_open(&peers[opened++]);
         waiting++;
@@ -201,13 +228,37 @@ static void announce(void)
            ready, reopenings.length, least, most, disorder, quantile_ms(&reopenings, 0.5), quantile_ms(&reopenings, 1));
 }
 
+/* How many of those that do not read the server has closed. */
+static int slow_closed(void)
+{
+    int closed = 0;
+    for (int i = count - slow; i < count; i++) {
+        struct tcp_info info = {0};
+        socklen_t size = sizeof info;
+        closed += peers[i].phase == CLOSED || getsockopt(peers[i].fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0
+                  || info.tcpi_state != TCP_ESTABLISHED;
+    }
+    return closed;
+}
+
 static void report(void)
 {
     sort(&latencies);
     printf("{\"connections\": %d, \"lost_connections\": %d, \"deliveries\": %zu, \"seconds\": %.6f, \"p50_ms\": %.3f, "
-           "\"p99_ms\": %.3f, \"max_ms\": %.3f, \"out_of_order\": %zu, \"ended\": %zu}\n",
+           "\"p99_ms\": %.3f, \"max_ms\": %.3f, \"out_of_order\": %zu, \"ended\": %zu, \"gaps\": %zu, "
+           "\"join_seconds\": %.6f, \"seconds_from_publishing\": %.6f, \"slow_closed\": %d}\n",
            ready, lost, latencies.length, (double)(last_at - first_at) / 1e9,
-           quantile_ms(&latencies, 0.5), quantile_ms(&latencies, 0.99), quantile_ms(&latencies, 1), disorder, ended);
+           quantile_ms(&latencies, 0.5), quantile_ms(&latencies, 0.99), quantile_ms(&latencies, 1), disorder, ended,
+           gaps, (double)(joined_at - opened_at) / 1e9, (double)(last_at - first_sent) / 1e9, slow_closed());
+}
+
+static void lap(void)
+{
+    report();
+    latencies.length = gaps = disorder = ended = 0;
+    first_at = last_at = first_sent = 0;
+    for (int i = 0; i < count; i++)
+        peers[i].newest = -1;
 }
 
 static void on_command(void)
@@ -219,6 +270,8 @@ static void on_command(void)
     }
     if (strcmp(line, "count\n") == 0)
         printf("{\"deliveries\": %zu}\n", latencies.length);
+    else if (strcmp(line, "lap\n") == 0)
+        lap();
     else if (strcmp(line, "close\n") == 0)
         close_all();
     else if (strcmp(line, "reopen\n") == 0)
@@ -232,9 +285,21 @@ static int start(int argc, char **argv)
 {
     struct rlimit files;
     struct epoll_event on_input = {.events = EPOLLIN, .data.ptr = NULL};
+    static char handshake[6000];   /* with the numbers in, peer.c has room for 8192 */
     size_t used;
+    int option;
+    while ((option = getopt(argc, argv, "+c:z:")) != -1) {
+        if (option == 'c')
+            handshakes = atoi(optarg);
+        else if (option == 'z')
+            slow = atoi(optarg);
+        else
+            return 2;
+    }
+    argc -= optind - 1;
+    argv += optind - 1;
     if (argc < 7) {
-        fprintf(stderr, "usage: load HOST PORT PATH COUNT READY FIRST [HEADER...]\n");
+        fprintf(stderr, "usage: load [-c OPENING] [-z SLOW] HOST PORT PATH COUNT READY FIRST [HEADER...]\n");
         return 2;
     }
     count = atoi(argv[4]);
@@ -242,21 +307,23 @@ static int start(int argc, char **argv)
     first_text = argv[6];
     server.sin_family = AF_INET;
     server.sin_port = htons((uint16_t)atoi(argv[2]));
-    if (count < 1 || inet_pton(AF_INET, argv[1], &server.sin_addr) != 1 || strlen(first_text) > 4000) {
-        fprintf(stderr, "load: HOST is an IPv4 address, COUNT at least 1, FIRST at most 4000 bytes\n");
+    if (count < 1 || slow > count || handshakes < 1 || inet_pton(AF_INET, argv[1], &server.sin_addr) != 1
+        || strlen(first_text) > 4000) {
+        fprintf(stderr, "load: HOST is an IPv4 address, COUNT at least 1 and SLOW, FIRST at most 4000 bytes\n");
         return 2;
     }
-    used = (size_t)snprintf(request, sizeof request,
+    used = (size_t)snprintf(handshake, sizeof handshake,
                             "GET %s HTTP/1.1\r\nHost: %s:%s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
                             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: YmVuY2gtYmVuY2gtYmVuYw==\r\n",
                             argv[3], argv[1], argv[2]);
-    for (int i = 7; i < argc && used < sizeof request; i++)
-        used += (size_t)snprintf(request + used, sizeof request - used, "%s\r\n", argv[i]);
-    if (used + 3 > sizeof request) {
+    for (int i = 7; i < argc && used < sizeof handshake; i++)
+        used += (size_t)snprintf(handshake + used, sizeof handshake - used, "%s\r\n", argv[i]);
+    if (used + 3 > sizeof handshake) {
         fprintf(stderr, "load: the headers are too long\n");
         return 2;
     }
-    strcpy(request + used, "\r\n");
+    strcpy(handshake + used, "\r\n");
+    request = handshake;
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
@@ -264,8 +331,11 @@ static int start(int argc, char **argv)
     loop = epoll_create1(0);
     if (!peers || loop < 0 || epoll_ctl(loop, EPOLL_CTL_ADD, STDIN_FILENO, &on_input) < 0)
         die("start");
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         peers[i].number = i;
+        peers[i].newest = -1;
+        peers[i].slow = i >= count - slow;
+    }
     return 0;
 }
 

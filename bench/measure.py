@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,18 @@ class Server:
     path: str
     ready: str
     first: str
+    program: str = "daphne"
+    """What serves the application: "daphne" or "uvicorn"."""
+
+    def command(self, port: int) -> list[str]:
+        """What starts it."""
+        if self.program == "uvicorn":
+            options = ["--host", HOST, "--port", str(port), "--backlog", "1024", "--ws", "websockets-sansio"]
+            quiet = ["--log-level", "critical"]
+        else:
+            options = ["--endpoint", f"tcp:port={port}:interface={HOST}:backlog=1024"]
+            quiet = ["--verbosity", "0"]
+        return [sys.executable, "-m", self.program, *options, *quiet, self.application]
 
 
 LIVE = Server(
@@ -97,17 +109,14 @@ def cpu_seconds(pid: int) -> float:
 
 @contextmanager
 def running(server: Server, env: dict[str, str], cores: set[int] = SERVER_CORE) -> Iterator[tuple[int, int]]:
-    """A fresh daphne on `cores`, this process on the others: yields its process id and port."""
+    """A fresh server on `cores`, this process on the others: yields its process id and port."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "daphne", "--endpoint", f"tcp:port={port}:interface={HOST}:backlog=1024"]
     os.sched_setaffinity(0, cores)  # a child inherits it
     # The stock consumer prints a traceback for each socket that leaves while it has messages waiting.
     with tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(
-            [*command, "--verbosity", "0", server.application], cwd=ROOT, env=env, stdout=errors, stderr=errors
-        )
+        process = subprocess.Popen(server.command(port), cwd=ROOT, env=env, stdout=errors, stderr=errors)
         os.sched_setaffinity(0, CLIENT_CORES)
         try:
             wait_until_open(process, port)
@@ -134,14 +143,26 @@ def wait_until_open(process: subprocess.Popen[bytes], port: int) -> None:
             time.sleep(0.05)
         else:
             return
-    raise BenchError(f"daphne did not start (code {process.poll()})")
+    raise BenchError(f"the server did not start (code {process.poll()})")
 
 
 class Load:
-    """The client (load.c): so many subscribers, ready once `joined` returned."""
+    """The client (load.c): so many subscribers, ready once `joined` returned; `options` are those of load.c."""
 
-    def __init__(self, client: Path, server: Server, port: int, subscribers: int, cookie: str) -> None:
-        words = [client, HOST, port, server.path, subscribers, server.ready, server.first, f"Cookie: {cookie}"]
+    def __init__(
+        self,
+        client: Path,
+        server: Server,
+        port: int,
+        subscribers: int,
+        cookie: str,
+        *,
+        options: Sequence[object] = (),
+        patience: float = JOIN_SECONDS,
+    ) -> None:
+        where = (HOST, port, server.path, subscribers, server.ready, server.first, f"Cookie: {cookie}")
+        words = [client, *options, *where]
+        self.patience = patience
         self.process = subprocess.Popen(
             [str(word) for word in words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -167,7 +188,7 @@ class Load:
 
     def _answer(self) -> str:
         """The next line; "" when it does not come in time, and then the client is gone."""
-        timer = threading.Timer(JOIN_SECONDS, self.process.kill)
+        timer = threading.Timer(self.patience, self.process.kill)
         timer.start()
         try:
             return self.process.stdout.readline() if self.process.stdout else ""
@@ -185,6 +206,14 @@ def publish(port: int, seconds: float, **options: object) -> None:
     query = urllib.parse.urlencode({"rate": RATE, "seconds": seconds, **options})
     url = f"http://{HOST}:{port}{publisher.PATH}?{query}"
     urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=10).close()
+
+
+def tell_failed_publications(port: int) -> None:
+    """Says on standard error what the server could not publish: a row that misses deliveries has no other reason."""
+    with urllib.request.urlopen(f"http://{HOST}:{port}{publisher.PATH}", timeout=30) as answer:
+        said = json.loads(answer.read())
+    if said["failed"]:
+        print(f"{said['failed']:,} publications failed so far, the last with {said['error']}", file=sys.stderr)
 
 
 def wait_until_quiet(pid: int, quiet: float = QUIET_SECONDS) -> None:

@@ -95,12 +95,12 @@ def node(env: dict[str, str], cores: set[int] = SERVER_CORE) -> Iterator[Node]:
         yield Node(pid, port)
 
 
-def wait_for(load: Load, wanted: int) -> float:
-    """Returns the number of deliveries once it is as large as wanted, or when nothing more comes."""
+def wait_for(load: Load, wanted: int, stalled: float = STALLED_SECONDS) -> float:
+    """Returns the number of deliveries once it is as large as wanted, or when none came for `stalled` seconds."""
     known, since = -1.0, time.monotonic()
     while True:
         delivered = load.ask("count")["deliveries"]
-        if delivered >= wanted or time.monotonic() - since > STALLED_SECONDS:
+        if delivered >= wanted or time.monotonic() - since > stalled:
             return delivered
         if delivered > known:
             known, since = delivered, time.monotonic()

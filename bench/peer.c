@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "peer.h"
 #include <errno.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,10 +12,12 @@
 #include <unistd.h>
 
 #define ROOM (1 << 18)       /* bytes a connection may have unparsed: far more than any message here */
+#define SLOW_BUFFER 4096     /* receive buffer of one that reads nothing: what is sent to it soon waits at the server */
+#define ADDRESS_PORTS 10000  /* connections from one address of ours: it has 28,232 ports unless told otherwise */
 
 int loop;
 struct sockaddr_in server;
-char request[8192];
+const char *request;
 
 void die(const char *what)
 {
@@ -22,14 +25,46 @@ void die(const char *what)
     exit(1);
 }
 
-void peer_open(struct peer *peer)
+size_t numbered(char *text, size_t room, const char *pattern, int number)
+{
+    size_t used = 0;
+    while (*pattern && used + 12 < room) {
+        if (strncmp(pattern, "%d", 2) == 0) {
+            used += (size_t)sprintf(text + used, "%d", number);
+            pattern += 2;
+        } else {
+            text[used++] = *pattern++;
+        }
+    }
+    return used;
+}
+
+/* Below 127.0.0.0/8 every address is ours, and each has ports of its own. */
+static void choose_address(const struct peer *peer)
 {
     int yes = 1;
+    uint32_t host = ntohl(server.sin_addr.s_addr);
+    struct sockaddr_in ours = {.sin_family = AF_INET};
+    if (host >> 24 != 127 || peer->number < ADDRESS_PORTS)
+        return;
+    ours.sin_addr.s_addr = htonl(host + (uint32_t)(peer->number / ADDRESS_PORTS));
+    /* The port is chosen when it connects; otherwise one that is still closing elsewhere counts as taken. */
+    setsockopt(peer->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
+    if (bind(peer->fd, (struct sockaddr *)&ours, sizeof ours) < 0)
+        die("bind");
+}
+
+void peer_open(struct peer *peer)
+{
+    int yes = 1, few = SLOW_BUFFER;
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT, .data.ptr = peer};
     peer->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     if (peer->fd < 0)
         die("socket");
     setsockopt(peer->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    choose_address(peer);
+    if (peer->slow)   /* before it connects: the window it offers follows from it */
+        setsockopt(peer->fd, SOL_SOCKET, SO_RCVBUF, &few, sizeof few);
     if (connect(peer->fd, (struct sockaddr *)&server, sizeof server) < 0 && errno != EINPROGRESS)
         die("connect");
     if (epoll_ctl(loop, EPOLL_CTL_ADD, peer->fd, &event) < 0)
@@ -80,6 +115,18 @@ void peer_send(struct peer *peer, const char *text, size_t length)
     put(peer, frame, at + 4 + length);
 }
 
+/* With what the ping brought: a server may take any other pong for none. */
+static void answer_ping(struct peer *peer, const char *payload, size_t size)
+{
+    char frame[6 + 125] = {(char)0x8a, (char)(0x80 | size)};   /* masked with zeros */
+    if (size > 125) {
+        peer_fail(peer);
+        return;
+    }
+    memcpy(frame + 6, payload, size);
+    put(peer, frame, 6 + size);
+}
+
 /* Takes whole messages off the front; returns how many bytes they had. */
 static size_t parse(struct peer *peer, char *bytes, size_t length)
 {
@@ -110,7 +157,7 @@ static size_t parse(struct peer *peer, char *bytes, size_t length)
         if ((frame[0] & 15) == 8)
             peer_fail(peer);
         else if ((frame[0] & 15) == 9)
-            put(peer, "\x8a\x80\0\0\0\0", 6);
+            answer_ping(peer, (char *)frame + head, size);
         else
             on_message(peer, (char *)frame + head, size);
         done += head + size;
@@ -149,13 +196,19 @@ static void on_readable(struct peer *peer)
     }
 }
 
+void peer_stop_reading(struct peer *peer)
+{
+    epoll_ctl(loop, EPOLL_CTL_DEL, peer->fd, NULL);
+}
+
 void peer_event(struct peer *peer, uint32_t what)
 {
     if (peer->phase == CONNECTING && what & EPOLLOUT) {
+        char text[8192];
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = peer};
         epoll_ctl(loop, EPOLL_CTL_MOD, peer->fd, &event);
         peer->phase = UPGRADING;
-        put(peer, request, strlen(request));
+        put(peer, text, numbered(text, sizeof text, request, peer->number));
     }
     if (peer->phase != CLOSED && what & (EPOLLIN | EPOLLHUP | EPOLLERR))
         on_readable(peer);

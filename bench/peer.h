@@ -15,11 +15,13 @@ struct peer {
     int64_t offset;          /* of the newest publication it knows; 0 where the channel keeps no history */
     char epoch[64];
     long recovered;          /* publications that came with the reply to subscribe */
+    int64_t newest;          /* "number" of the last publication it was sent */
+    int slow;                /* it reads nothing once it is ready */
 };
 
 extern int loop;                                 /* the epoll instance */
 extern struct sockaddr_in server;
-extern char request[8192];                       /* the handshake */
+extern const char *request;                      /* the handshake; %d in it becomes the connection's number */
 
 void die(const char *what);
 void peer_open(struct peer *peer);
@@ -27,6 +29,8 @@ void peer_close(struct peer *peer);              /* we want it so */
 void peer_fail(struct peer *peer);               /* it cannot go on */
 void peer_send(struct peer *peer, const char *text, size_t length);
 void peer_event(struct peer *peer, uint32_t what);
+void peer_stop_reading(struct peer *peer);       /* what it is sent stays in the kernel's buffers, and then the server's */
+size_t numbered(char *text, size_t room, const char *pattern, int number);   /* its length; `pattern` with %d replaced */
 
 /* Given by load.c. */
 void on_open(struct peer *peer);                 /* the handshake succeeded */

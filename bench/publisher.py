@@ -1,5 +1,7 @@
 """What makes a server publish, the same for all: `POST /bench/publish?rate=20&seconds=8` starts a task in its loop.
 
+`GET /bench/publish` says how many publications failed so far, and how the last did: `{"failed": 0, "error": ""}`.
+
 What else the query says is handed to the server's own function, as the channel where it has several.
 
 A publication is about 200 bytes of JSON. Its `t` is the monotonic clock in nanoseconds, taken just before publishing;
@@ -7,12 +9,15 @@ the client is on the same machine and compares it with its own.
 """
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
 
 PATH = "/bench/publish"
+CHANNEL = "grafana/broadcast/bench"
+"""Where nothing else is said, what is published goes here."""
 FILLER = {"labels": "cpu=cpu-total, host=bench", "text": "x" * 100}
 
 
@@ -28,11 +33,18 @@ class Publisher:
         self.application = application
         self.publish = publish
         self.tasks: set[asyncio.Task[None]] = set()
+        self.failed = 0
+        self.error = ""
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Serves one connection."""
         if scope["type"] != "http" or scope["path"] != PATH:
             await self.application(scope, receive, send)
+            return
+        if scope["method"] == "GET":
+            said = json.dumps({"failed": self.failed, "error": self.error}).encode()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": said})
             return
         options = {key: values[0] for key, values in parse_qs(scope["query_string"].decode()).items()}
         rate, seconds = float(options.pop("rate")), float(options.pop("seconds"))
@@ -48,4 +60,9 @@ class Publisher:
         started = loop.time()
         for number in range(int(rate * seconds)):
             await asyncio.sleep(max(0.0, started + number / rate - loop.time()))
-            await self.publish(message(number), **options)
+            try:
+                await self.publish(message(number), **options)
+            except Exception as error:
+                # Told to whoever measures, who misses it; the others are published all the same.
+                self.failed += 1
+                self.error = repr(error)
