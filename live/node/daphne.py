@@ -92,6 +92,8 @@ class DaphneConnection:
         """Ends the server's own pings to this peer, because it gets others: two kinds tell no more than one."""
         protocol = self._protocol
         protocol.autoPingInterval = 0
+        # daphne's own rounds, which look at no interval of the connection's.
+        protocol._sendAutoPing = _nothing
         if (call := getattr(protocol, "autoPingPendingCall", None)) is not None:
             call.cancel()
             protocol.autoPingPendingCall = None
@@ -99,6 +101,10 @@ class DaphneConnection:
     def expect_no_pongs(self) -> None:
         """Keeps a peer that never reads, and so never answers a ping, as long as TCP can deliver."""
         self._protocol.autoPingTimeout = 0
+
+
+def _nothing() -> None:
+    """In place of what nobody needs."""
 
 
 _told = False

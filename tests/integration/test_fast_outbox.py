@@ -18,6 +18,47 @@ async def test_daphne_gets_the_fast_outbox(make_site):
         assert (await peer.subscribe("inspect/outbox/x"))["subscribe"]["data"] == "FastOutbox"
 
 
+class FrequentPings(Site):
+    """A daphne that asks every second whether its peers are there."""
+
+    daphne_options = ("--ping-interval", "1")
+
+
+async def test_daphne_sends_no_pings_of_its_own(tmp_path):
+    site = FrequentPings(tmp_path, PING_INTERVAL=5, PONG_TIMEOUT=4)
+    site.prepare()
+    site.start()
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        lines = [
+            "GET /api/live/ws HTTP/1.1",
+            f"Host: 127.0.0.1:{site.port}",
+            "Connection: Upgrade",
+            "Upgrade: websocket",
+        ]
+        lines += ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "", ""]
+        writer.write("\r\n".join(lines).encode())
+        assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+        # A text frame, masked with zeros.
+        command = b'{"id":1,"connect":{}}'
+        writer.write(bytes([0x81, 0x80 | len(command), 0, 0, 0, 0]) + command)
+        payloads = []
+        while b"{}" not in payloads:
+            kind, size = await reader.readexactly(2)
+            if size == 126:
+                size = int.from_bytes(await reader.readexactly(2))
+            payload = await reader.readexactly(size)
+            if kind == 0x81:
+                payloads.append(payload)
+            # Until it is answered the peer is daphne's.
+            assert kind == 0x81 or not payloads, "a text frame, and neither a ping nor anything else"
+        assert len(payloads) == 2
+        writer.close()
+        await writer.wait_closed()
+    finally:
+        site.stop()
+
+
 class UvicornSite(Site):
     """The demo under uvicorn."""
 
