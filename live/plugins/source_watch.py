@@ -11,6 +11,7 @@ from django.db import Error as DatabaseFailure
 
 from live.channel import Channel
 from live.exceptions import EngineUnavailable, UnsubscribeCode
+from live.logs import about
 from live.plugins.base import DataSource
 from live.plugins.entry import Entry
 from live.plugins.run import DELETED, SOURCE_SCOPE
@@ -47,8 +48,7 @@ class SourceWatch:
             source = await find_source_settings(uid)
         except (EngineUnavailable, DatabaseFailure) as error:
             # The next comparison tells.
-            extra: dict[str, object] = {"live_source": uid}
-            logger.warning("data source %s could not be read again: %s", uid, error, extra=extra)
+            logger.warning("data source %s could not be read again: %s", uid, error, extra=about(node=self._node.id))
             return
         if source is None:
             # At once, and again for those who were about to join.

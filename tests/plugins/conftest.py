@@ -8,7 +8,7 @@ from live.conf import LiveSettings
 from live.plugins import times
 from live.plugins.registry import find_plugin, register_plugin, unregister_plugin
 from live.store import presence
-from tests.plugins.streams import FAST, NOTHING, GatedStore, Place, Probe
+from tests.plugins.streams import FAST, NOTHING, GatedStore, Ignoring, Place, Probe
 
 CHANNEL = Channel("plugin", "probe", "a")
 
@@ -44,6 +44,8 @@ async def make_place(gated_store, monkeypatch):
 
     yield make
     gated_store.down = False
+    while Ignoring.made:
+        Ignoring.made.pop().free.set()
     for place in places:
         await place.node.stop()
         assert place.stats.running == place.stats.waiting == place.stats.ended == 0

@@ -91,7 +91,11 @@ class Counting:
 class Ignoring:
     """A script that does not let itself be cancelled until `free` is set; then it tries to send `last`."""
 
+    made = []
+    """Those of the test that runs: each has to be set free in the end."""
+
     def __init__(self):
+        self.made.append(self)
         self.free = asyncio.Event()
         self.cancelled = 0
         self.failure = None
