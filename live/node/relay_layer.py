@@ -122,6 +122,9 @@ class LayerRelay(Relay):
     # Joining and leaving
 
     async def join(self, channel: Channel) -> None:
+        if self._connected and channel in self._joined:
+            # Whoever leaves looks, in its turn, whether somebody subscribes, and the caller does already.
+            return
         async with self._turns.of(channel):
             if not self._connected:
                 raise EngineUnavailable("the channel layer cannot be reached, try again later")
