@@ -44,6 +44,8 @@ class Deliveries:
     """Deliveries a second, publications from inside."""
     burst_http: float = 0.0
     """The same with publications over HTTP."""
+    rare: Beat | None = None
+    """At the rate at which many clients are published to."""
 
 
 def beat(running: Running, load: Load, rate: float, seconds: float, **options: object) -> Beat:
@@ -101,6 +103,7 @@ def measure(limits: Limits, kind: Server, token: str) -> Deliveries:
         joins = size.subscribers / load.ask("lap")["join_seconds"]
         if kind is not LIVE:
             return Deliveries(joins, {RATE: beat(running, load, RATE, size.stock_seconds)})
+        rare = beat(running, load, size.many_rate, size.many_seconds)
         beats = {rate: beat(running, load, rate, size.seconds) for rate in (RATE, FAST)}
         bursts, over_http = [], []
         for _ in range(size.bursts):
@@ -108,4 +111,4 @@ def measure(limits: Limits, kind: Server, token: str) -> Deliveries:
             time.sleep(0.2)
             over_http.append(burst_http(running, load, size.burst, token))
             time.sleep(0.2)
-        return Deliveries(joins, beats, statistics.median(bursts), statistics.median(over_http))
+        return Deliveries(joins, beats, statistics.median(bursts), statistics.median(over_http), rare)

@@ -28,7 +28,7 @@ def run(**changes):
 @pytest.fixture
 def results():
     """Everything as it has to be."""
-    live = Deliveries(1000.0, {20: beat(7.0), 100: beat(6.0)}, burst=2e6, burst_http=1e6)
+    live = Deliveries(1000.0, {20: beat(7.0), 100: beat(6.0)}, burst=2e6, burst_http=1e6, rare=beat(7.0))
     with_slow = run(growth=40 * MIB, too_slow=50)
     return Results(
         program="daphne",
