@@ -12,7 +12,8 @@ FROM python:3.12-slim
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 LIVE_VAR=/var/lib/live
 WORKDIR /app
 COPY requirements.txt ./
-RUN pip install --no-cache-dir --requirement requirements.txt \
+# And the extra `demo` of pyproject.toml.
+RUN pip install --no-cache-dir --requirement requirements.txt "prometheus_client>=0.20,<1" "psutil>=6,<8" \
     && useradd --system --uid 10001 --home-dir /app live \
     && install --directory --owner=live --mode=0700 "$LIVE_VAR"
 COPY manage.py ./

@@ -132,6 +132,12 @@ def test_the_dockerfile_copies_what_exists_and_is_not_ignored() -> None:
             assert source not in ignored
 
 
+def test_the_container_has_what_the_demo_shows() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    installed = re.search(r"^RUN pip install .*", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0]
+    assert re.findall(r'"([^"]+)"', installed) == extras["demo"]
+
+
 def test_the_container_runs_as_nobody_special_and_daphne_gets_the_signals() -> None:
     text = (ROOT / "Dockerfile").read_text()
     assert "\nUSER live\n" in text
