@@ -155,7 +155,8 @@ def check_layer(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
         return [
             checks.Warning(
                 f"The channel layer {backend} joins several processes, but history, last values and presence are kept "
-                "in the memory of each: channels keep no history, and initial data is that of the process.",
+                "in the memory of each: channels keep no history, initial data is that of the process, and a stream of "
+                "a plugin runs in each process that has a subscriber.",
                 hint=f"Use {PUBSUB}: the store is then on the same Redis.",
                 id="live.W004",
             )
