@@ -33,6 +33,8 @@ class Size:
 
     subscribers: int = 1000
     burst: int = 300
+    servers: int = 3
+    """How many servers of `live` get the deliveries to `subscribers`; the middle one of each number counts."""
     bursts: int = 5
     """How often a burst is repeated; the middle one counts."""
     many: int = 15_000
@@ -64,6 +66,7 @@ class Size:
         return Size(
             subscribers=max(1, int(self.subscribers * share)),
             burst=max(1, int(self.burst * share)),
+            servers=1,
             bursts=1,
             many=max(1, int(self.many * share)),
             many_seconds=max(0.6, self.many_seconds * share),
