@@ -43,11 +43,21 @@ def _send(message: ControlMessage) -> None:
     runtime.run(lambda node: node.control(message), timeout=SEND_SECONDS)
 
 
-class Notices:
-    """What waits to be sent by `send`; every method returns at once, and may be called in any thread or loop."""
+def _prepare_nothing() -> None:
+    pass
 
-    def __init__(self, send: Callable[[ControlMessage], None] = _send) -> None:
+
+class Notices:
+    """What waits to be sent by `send`; every method returns at once, and may be called in any thread or loop.
+
+    `prepare` is called first, while the process can still start threads.
+    """
+
+    def __init__(
+        self, send: Callable[[ControlMessage], None] = _send, prepare: Callable[[], None] = _prepare_nothing
+    ) -> None:
         self._send = send
+        self._prepare = prepare
         self._lock = threading.Lock()
         self._users: dict[str, None] = {}
         self._everybody = False
@@ -92,6 +102,7 @@ class Notices:
         # No daemon: a command that ends right after its save ends when the message is out.
         thread = threading.Thread(target=self._work, name="live notices")
         try:
+            self._prepare()
             thread.start()
         except RuntimeError as error:
             logger.error("control messages are not sent: %s", error)
@@ -159,7 +170,7 @@ class Notices:
 
     def forget(self) -> None:
         """Begins anew: in a forked child, whose parent sends what waits and whose thread is the parent's."""
-        self.__init__(self._send)  # type: ignore[misc]
+        self.__init__(self._send, self._prepare)  # type: ignore[misc]
 
 
 def _about(message: ControlMessage) -> dict[str, object]:
@@ -177,7 +188,7 @@ def _pause(seconds: float) -> bool:
     return True
 
 
-notices = Notices()
+notices = Notices(prepare=runtime.prepare)
 """Those of this process."""
 
 os.register_at_fork(after_in_child=notices.forget)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from live.exceptions import PublicationTooLarge
 from live.node.counters import Counters
@@ -17,6 +17,9 @@ TURN = 50
 
 ANNOUNCED_TURN = 200
 """The same where the store announces them: as many as it takes in one call."""
+
+observers: list[Callable[[Sequence[Draft], Sequence[Publication]], None]] = []
+"""Told of whatever this process took into its store, and what became of each; for tests (`live.testing`)."""
 
 
 class Publisher:
@@ -63,6 +66,8 @@ class Publisher:
     async def _take_turn(self, drafts: Sequence[Draft]) -> list[Publication]:
         began = time.monotonic()
         publications = await self._store.append_many(drafts)
+        for observe in observers:
+            observe(drafts, publications)
         for draft, publication in zip(drafts, publications, strict=True):
             self._counters.publications[draft.channel.scope] += 1
             if publication.offset or not draft.announce:

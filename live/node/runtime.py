@@ -15,9 +15,10 @@ import ctypes
 import gc
 import logging
 import os
+import socket
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.conf import settings as django_settings
 
@@ -35,6 +36,8 @@ _lock = threading.Lock()
 _serving: tuple[asyncio.AbstractEventLoop, Node] | None = None
 _background: tuple[asyncio.AbstractEventLoop, Node] | None = None
 _store: Store | None = None
+_spare: asyncio.AbstractEventLoop | None = None
+"""A loop that runs already, for the background."""
 _settled = False
 
 _M_ARENA_MAX = -8
@@ -115,12 +118,62 @@ async def stop_serving() -> None:
     await node.stop()
 
 
+class State(NamedTuple):
+    """What a process has by now; without arguments: nothing, as one that has just started."""
+
+    serving: tuple[asyncio.AbstractEventLoop, Node] | None = None
+    background: tuple[asyncio.AbstractEventLoop, Node] | None = None
+    store: Store | None = None
+    spare: asyncio.AbstractEventLoop | None = None
+
+
+def exchange(state: State) -> State:
+    """Puts `state` in place of what the process has, and returns that; for tests (`live.testing`). Stops nothing."""
+    global _serving, _background, _store, _spare
+    with _lock:
+        before = State(_serving, _background, _store, _spare)
+        _serving, _background, _store, _spare = state
+        return before
+
+
+class _BackgroundLoop(asyncio.SelectorEventLoop):
+    """One that can still connect when the interpreter ends, and no thread can be had to look up a name."""
+
+    async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
+        """What `socket.getaddrinfo` finds; in a thread while there are any."""
+        try:
+            return await super().getaddrinfo(host, port, **options)
+        except RuntimeError:
+            return socket.getaddrinfo(host, port, **options)
+
+
+def _start_loop() -> asyncio.AbstractEventLoop:
+    loop = _BackgroundLoop()
+    try:
+        threading.Thread(target=loop.run_forever, name="live background loop", daemon=True).start()
+    except RuntimeError:
+        loop.close()
+        raise
+    return loop
+
+
 def _start_background() -> tuple[asyncio.AbstractEventLoop, Node]:
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="live background loop", daemon=True)
-    thread.start()
+    global _spare
+    loop, _spare = _spare or _start_loop(), None
     # The node never starts to receive: nobody connects to this process.
     return loop, _make_node()
+
+
+def prepare() -> None:
+    """Makes sure that `run` needs no new thread, as there is none when the interpreter ends (Python 3.12).
+
+    Connects to nothing. Raises RuntimeError when no thread can be started now.
+    """
+    global _spare
+    if current_node() is None:
+        with _lock:
+            if _background is None and _spare is None:
+                _spare = _start_loop()
 
 
 def _home() -> tuple[asyncio.AbstractEventLoop, Node]:
@@ -136,8 +189,8 @@ def _home() -> tuple[asyncio.AbstractEventLoop, Node]:
 
 def _forget_after_fork() -> None:
     # Threads do not survive a fork: a child that publishes makes a loop of its own.
-    global _background, _serving, _lock
-    _background = _serving = None
+    global _background, _serving, _spare, _lock
+    _background = _serving = _spare = None
     _lock = threading.Lock()
 
 

@@ -117,7 +117,7 @@ def test_the_limits_part_measures_everything_on_both_servers(tmp_path):
         tables = output.split("| limits on ")[1:]
         assert [table.split(" ")[0] for table in tables] == ["daphne", "uvicorn"], errors
         for table in tables:
-            assert sum(line.startswith("|") for line in table.splitlines()) == 1 + 30, table
+            assert sum(line.startswith("|") for line in table.splitlines()) == 1 + 31, table
             assert table.count("lost by the others | 0 | none | met |") == 2, table
             # Who reads nothing is closed with the code that says so, where its queue is full.
             assert "1 with 3008, 0 with 3012" in table, table

@@ -134,8 +134,9 @@ class Watcher:
         self.task = None
 
     async def start(self):
-        reply = await self.peer.subscribe(self.channel)
-        assert "subscribe" in reply, reply
+        while "subscribe" not in (reply := await self.peer.subscribe(self.channel)):
+            # Clients try again: a node that a plugin holds up may miss the answer of its store.
+            assert reply["error"].get("temporary"), reply
         self.began = time.monotonic()
         self.task = asyncio.create_task(self._watch())
         return self

@@ -151,8 +151,8 @@ def _host(index: int, entry: Any) -> Host:
     try:
         connection = Host("", options).pool().connection()
     except TypeError as error:
-        # redis-py's "... got an unexpected keyword argument 'name'" names the key and never a value.
-        key = str(error).partition("unexpected keyword argument ")[2]
+        # "... got an unexpected keyword argument 'name'" names the key and never a value; Python 3.13 adds a guess.
+        key = str(error).partition("unexpected keyword argument ")[2].partition(". Did you mean")[0]
         wrong = f"[{key}] is no option of a connection" if key else " has an option of the wrong type"
         raise ValueError(f"{where}{wrong}") from None
     except (ValueError, RedisError):
