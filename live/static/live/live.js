@@ -2,13 +2,15 @@
 //
 // `connect()` opens the tab's WebSocket (the npm package `centrifuge` does the work: backoff, resubscribe, recovery);
 // `subscribe()` listens to a channel and `publish()` sends to one; `onConnectionState()` tells how the connection is;
-// `watchDashboard()` decides which events of a dashboard concern this tab.
+// `watchDashboard()` decides which events of a dashboard concern this tab; `frames()` keeps the last rows of a channel.
 
 import { DashboardEvents } from "./dashboards.js";
 import { needsSchema } from "./frames.js";
 import { Feed } from "./history.js";
 import { Presence } from "./presence.js";
 import { Centrifuge } from "./vendor/centrifuge.js";
+
+export { frames } from "./tables.js";
 
 const COMMAND_TIMEOUT = 30_000; // ms; a busy server answers late rather than never
 const LONGEST_RETRY = 10_000; // ms between attempts to reconnect, at most
@@ -23,21 +25,24 @@ const LATE = { initial: false, late: true, past: false };
 const PAST = { initial: false, late: false, past: true };
 const LIVE = { initial: false, late: false, past: false };
 
-let client = null;
-let address = null;
-let off = false;
-let state = { state: "idle", code: 0, reason: "" };
-const stateListeners = new Set();
-const ownIds = []; // what the server called this tab, the newest last
-const channels = new Map(); // channel name -> Shared
+// A page may load this file under two addresses, as storages of static files with hashes in the names have it. The tab
+// has one connection all the same.
+const tab = (globalThis[Symbol.for("live.tab")] ??= {
+  client: null,
+  address: null,
+  off: false,
+  state: { state: "idle", code: 0, reason: "" },
+  stateListeners: new Set(),
+  ownIds: [], // what the server called this tab, the newest last
+  channels: new Map(), // channel name -> Shared
+  sessionId: randomId(),
+});
 
 /**
  * This tab's random id. Send it with a save (header `X-Live-Session`), so that the tab knows its own event again.
  * Not kept in any storage: a duplicated tab must have its own. (`crypto.randomUUID` needs https.)
  */
-export const sessionId = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) =>
-  byte.toString(16).padStart(2, "0"),
-).join("");
+export const sessionId = tab.sessionId;
 
 /**
  * Open the tab's connection, or return the open one. `url` is the WebSocket's address, by default `/api/live/ws` of
@@ -45,33 +50,34 @@ export const sessionId = Array.from(crypto.getRandomValues(new Uint8Array(12)), 
  * meant to be final, calling it again tries again.
  */
 export function connect(url = defaultUrl()) {
-  if (off) throw new Error("Live is switched off.");
-  if (client === null) {
-    address = url;
-    client = new Centrifuge(url, { timeout: COMMAND_TIMEOUT, maxReconnectDelay: LONGEST_RETRY });
+  if (tab.off) throw new Error("Live is switched off.");
+  if (tab.client === null) {
+    tab.address = url;
+    const client = new Centrifuge(url, { timeout: COMMAND_TIMEOUT, maxReconnectDelay: LONGEST_RETRY });
     let wasLive = false;
     client.on("connecting", ({ code, reason }) => setState(wasLive ? "lost" : "connecting", code, reason));
     client.on("connected", ({ client: id }) => {
       wasLive = true;
-      ownIds.push(id);
-      ownIds.splice(0, ownIds.length - OWN_IDS);
+      tab.ownIds.push(id);
+      tab.ownIds.splice(0, tab.ownIds.length - OWN_IDS);
       setState("live", 0, "");
     });
     client.on("disconnected", ({ code, reason }) => setState("offline", code, reason));
     // A failed attempt is followed by the next one; it is shown as a state, not thrown.
     client.on("error", ({ error }) => {
-      if (state.state === "connecting") setState("lost", error.code, error.message);
+      if (tab.state.state === "connecting") setState("lost", error.code, error.message);
     });
-  } else if (url !== address) {
-    throw new Error(`This tab is connected to ${address} already.`);
+    tab.client = client;
+  } else if (url !== tab.address) {
+    throw new Error(`This tab is connected to ${tab.address} already.`);
   }
-  client.connect();
-  return client;
+  tab.client.connect();
+  return tab.client;
 }
 
 /** Never connect in this tab, for a server that has Live switched off. Subscriptions made after it stay silent. */
 export function switchOff() {
-  off = true;
+  tab.off = true;
   setState("off", 0, "");
 }
 
@@ -81,9 +87,9 @@ export function switchOff() {
  * `off` (see `switchOff`).
  */
 export function onConnectionState(callback) {
-  stateListeners.add(callback);
-  callback(state);
-  return () => stateListeners.delete(callback);
+  tab.stateListeners.add(callback);
+  callback(tab.state);
+  return () => tab.stateListeners.delete(callback);
 }
 
 /**
@@ -103,11 +109,11 @@ export function onConnectionState(callback) {
  * Returns `{channel, close()}`.
  */
 export function subscribe(channel, listener = {}) {
-  if (off) return { channel, close() {} };
-  let shared = channels.get(channel);
+  if (tab.off) return { channel, close() {} };
+  let shared = tab.channels.get(channel);
   if (!shared) {
-    shared = new Shared(channel, connect(address ?? undefined));
-    channels.set(channel, shared);
+    shared = new Shared(channel, connect(tab.address ?? undefined));
+    tab.channels.set(channel, shared);
   }
   return shared.add(listener);
 }
@@ -117,8 +123,8 @@ export function subscribe(channel, listener = {}) {
  * the server refuses it, or cannot be reached.
  */
 export async function publish(channel, data) {
-  if (off) throw new Error("Live is switched off.");
-  await connect(address ?? undefined).publish(channel, data);
+  if (tab.off) throw new Error("Live is switched off.");
+  await connect(tab.address ?? undefined).publish(channel, data);
 }
 
 /**
@@ -223,7 +229,7 @@ class Shared {
     this.presence = new Presence({
       count: () => this.subscription.presenceStats(),
       ask: () => this.subscription.presence(),
-      isOwn: (id) => ownIds.includes(id),
+      isOwn: (id) => tab.ownIds.includes(id),
       onChange: (others) => this.tell("onPresence", others),
     });
     if (this.subscription.state === "subscribed") this.presence.start();
@@ -233,7 +239,7 @@ class Shared {
     this.feeds.get(listener)?.stop();
     if (!this.feeds.delete(listener) || this.feeds.size > 0) return;
     this.timer = setTimeout(() => {
-      channels.delete(this.channel);
+      tab.channels.delete(this.channel);
       this.subscription.unsubscribe();
       this.centrifuge.removeSubscription(this.subscription);
     }, LINGER);
@@ -297,12 +303,16 @@ function guarded(call) {
 }
 
 function setState(name, code, reason) {
-  state = { state: name, code, reason };
-  for (const callback of [...stateListeners]) callback(state);
+  tab.state = { state: name, code, reason };
+  for (const callback of [...tab.stateListeners]) callback(tab.state);
 }
 
 function defaultUrl() {
   const url = new URL("/api/live/ws", document.baseURI);
   url.protocol = url.protocol.replace("http", "ws");
   return url.href;
+}
+
+function randomId() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,0 +1,292 @@
+"""`{% live_panel %}` and `{% live_value %}` on a page of another project, below a strict content security policy."""
+
+import itertools
+import json
+import re
+import sys
+import time
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.site import Site
+
+_numbers = itertools.count(1)
+LINE = "live-panel .line"
+
+
+class OtherSite(Site):
+    """A project with `live` and nothing of the demo."""
+
+    def __init__(self, var, **live):
+        super().__init__(var, **live)
+        self.env["DJANGO_SETTINGS_MODULE"] = "tests.embedding_site.settings"
+
+    def prepare(self):
+        self.manage("migrate", "--verbosity=0")
+
+    def command(self):
+        endpoint = f"tcp:port={self.port}:interface=127.0.0.1"
+        return [sys.executable, "-m", "daphne", "-e", endpoint, "tests.embedding_site.asgi:application"]
+
+    def publish(self, channel, data):
+        """Publish as the project's own code would."""
+        status, answer = self.request("POST", "/publish", json.dumps({"channel": channel, "data": data}))
+        assert status == 200, answer
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    site = OtherSite(tmp_path_factory.mktemp("other"))
+    site.prepare()
+    site.start()
+    yield site
+    site.stop()
+    assert "Traceback" not in site.log, site.log
+
+
+def path(body):
+    """The page with this template as its body."""
+    return f"/page?body={quote(body)}"
+
+
+@pytest.fixture
+def embed(open_page, other):
+    """Opens a page with this template as its body."""
+
+    def embed(body, *, where=None, **options):
+        return open_page(path(body), where=where or other, **options)
+
+    return embed
+
+
+@pytest.fixture
+def channel():
+    """A channel that no other test uses."""
+    return f"stream/embedding/m{next(_numbers)}"
+
+
+def frame(*values, seconds=2, **others):
+    """A full frame with a row a second up to now, with the field `a` and, given as lists, others."""
+    now = int(time.time() * 1000)
+    times = [now - 1000 * (len(values) - place) for place in range(len(values))]
+    fields = [{"name": "time", "type": "time"}, *({"name": name, "type": "number"} for name in ("a", *others))]
+    return {"schema": {"name": "m", "fields": fields}, "data": {"values": [times, list(values), *others.values()]}}
+
+
+def test_two_lines_of_template_are_a_chart_that_moves(embed, other, channel):
+    requests = []
+    page = embed("<p>Wait</p>")
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(path(f'{{% live_panel channel="{channel}" fields="a,b" title="Load" unit="percent" %}}'))
+    panel = page.locator("live-panel")
+    expect(panel.get_by_text("Waiting for data")).to_be_visible()
+    other.publish(channel, frame(1, 2, 3, b=[3, 2, 1], c=[9, 9, 9]))
+
+    picture = page.get_by_role("img", name=re.compile(r"^Load, latest at [\d:]+: a 3\.0 %, b 1\.0 %$"))
+    expect(picture).to_be_visible()
+    expect(panel.locator("li")).to_have_text(["a3.0 %", "b1.0 %"])
+    expect(page.locator(LINE)).to_have_count(2)
+    before = page.locator(LINE).first.get_attribute("d")
+    assert before.count("L") == 2
+
+    other.publish(channel, frame(42, b=[0]))
+    expect(panel.locator(".latest").first).to_have_text("42.0 %")
+    expect(page.locator(LINE).first).not_to_have_attribute("d", before)
+    expect(page.get_by_role("img", name=re.compile(r": a 42\.0 %, b 0\.0 %$"))).to_be_visible()
+    assert not [url for url in requests if "/static/" in url and "/static/live/" not in url]
+
+
+def test_the_scripts_are_small(embed, channel):
+    sizes = []
+    page = embed("<p>Wait</p>")
+    page.on("response", lambda response: sizes.append((response.url, len(response.body()))))
+    page.goto(path(f'{{% live_panel channel="{channel}" %}}'))
+    expect(page.locator("live-panel figure")).to_be_visible()
+    scripts = {url: size for url, size in sizes if url.endswith(".js")}
+    assert len(scripts) >= 5
+    assert sum(scripts.values()) < 300 * 1024
+
+
+def test_a_value_in_a_sentence(embed, other, channel):
+    page = embed(
+        f'<p id="said">It is {{% live_value channel="{channel}" field="a" digits=1 unit="°C" default="warm" %}}.</p>'
+        f'<p id="json">{{% live_value channel="grafana/broadcast/{channel}" field="orders.open" %}} orders</p>'
+    )
+    said = page.locator("#said live-value")
+    expect(page.locator("#said")).to_have_text("It is warm.")
+    other.publish(channel, frame(20, 21.25))
+    expect(said.locator(".number")).to_have_text("21.3 °C")
+    other.publish(f"grafana/broadcast/{channel}", {"orders": {"open": 7}})
+    expect(page.locator("#json .number")).to_have_text("7.00")
+    other.publish(f"grafana/broadcast/{channel}", {"orders": {"open": "many"}})
+    expect(page.locator("#json .number")).to_have_text("many")
+
+
+def test_a_number_and_the_messages_as_they_are(embed, other, channel):
+    page = embed(
+        f'{{% live_panel channel="{channel}" type="stat" fields="a" unit="bytes" title="Size" %}}'
+        f'{{% live_panel channel="{channel}" type="raw" title="All" %}}'
+    )
+    other.publish(channel, frame(1500))
+    expect(page.locator(".stat")).to_have_text("1.50 kB")
+    expect(page.get_by_role("log", name="All").locator("div")).to_have_count(1)
+    for value in range(60):
+        other.publish(channel, frame(value))
+    expect(page.locator(".stat")).to_have_text("59 B")
+    expect(page.get_by_role("log", name="All").locator("div")).to_have_count(50)
+
+
+def test_of_many_series_those_with_the_latest_values_are_shown(embed, other, channel):
+    page = embed(f'{{% live_panel channel="{channel}" %}}')
+    now = int(time.time() * 1000)
+    fields = [{"name": "time", "type": "time"}]
+    fields += [{"name": "a", "type": "number", "labels": {"job": f"{number:02}"}} for number in range(15)]
+    values = [[now - 1000, now], *([1, None if number < 3 else 2] for number in range(15))]
+    other.publish(channel, {"schema": {"fields": fields}, "data": {"values": values}})
+    shown = [f"{number:02}2.00" for number in range(3, 15)]
+    expect(page.locator("live-panel li")).to_have_text([*shown, "and 3 more"])
+    expect(page.locator(LINE)).to_have_count(12)
+
+
+def test_a_message_that_does_not_fit_is_said_until_the_next_full_frame(embed, other, channel):
+    page = embed(f'{{% live_panel channel="{channel}" %}}')
+    other.publish(channel, frame(1, 2))
+    expect(page.locator("live-panel .latest")).to_have_text("2.00")
+    other.publish(channel, {"data": {"values": [[1], [2], [3]]}})
+    expect(page.locator("live-panel .trouble")).to_have_text("Waiting for a whole frame")
+    expect(page.locator("live-panel .latest")).to_have_text("2.00")
+    other.publish(channel, frame(3))
+    expect(page.locator("live-panel .latest")).to_have_text("3.00")
+    expect(page.locator("live-panel .trouble")).to_have_text("")
+
+
+def test_all_of_a_tab_share_one_websocket(embed, other, channel):
+    """Also a script of the page that finds live.js under another address, as hashes in file names have it."""
+    panels = f'{{% live_panel channel="{channel}" %}}' * 2
+    script = (
+        '<script type="module" nonce="{{ request.csp_nonce }}">'
+        'import { subscribe, sessionId } from "{% static "live/live.js" %}?other";'
+        'import { sessionId as first } from "{% static "live/live.js" %}";'
+        "window.own = []; window.same = sessionId === first;"
+        f'subscribe("{channel}", {{ onData: (message) => own.push(message) }});</script>'
+    )
+    page = embed(f'{{% live_value channel="{channel}" %}}' + panels + script)
+    other.publish(channel, frame(1, 2))
+    expect(page.locator("live-value .number")).to_have_text("2.00")
+    expect(page.locator(LINE)).to_have_count(2)
+    page.wait_for_function("() => own.length === 1 && own[0].data.values[1].length === 2")
+    assert page.evaluate("window.same") is True
+    assert len(page.sockets) == 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_colours_follow_the_page_and_its_custom_properties(embed, other, channel, scheme):
+    page = embed(f'{{% live_panel channel="{channel}" fields="a,b" %}}', scheme=scheme)
+    other.publish(channel, frame(1, 2, b=[2, 1]))
+    expect(page.locator(LINE)).to_have_count(2)
+    colour = "(node) => getComputedStyle(node).stroke"
+    own = {"light": "rgb(11, 122, 112)", "dark": "rgb(67, 198, 181)"}[scheme]
+    assert page.locator(LINE).first.evaluate(colour) == own
+    page.evaluate("() => document.querySelector('live-panel').style.setProperty('--live-series-1', 'rgb(1, 2, 3)')")
+    assert page.locator(LINE).first.evaluate(colour) == "rgb(1, 2, 3)"
+    texts = page.locator("live-panel text").first.evaluate("(node) => getComputedStyle(node).fill")
+    light = sum(float(part) for part in re.findall(r"[\d.]+", texts)[:3]) > 1.5
+    assert light == (scheme == "dark")
+
+
+def test_nothing_is_drawn_while_it_cannot_be_seen(embed, other, channel):
+    script = (
+        '<script type="module" nonce="{{ request.csp_nonce }}">'
+        'import { frames } from "{% static "live/live.js" %}";'
+        f'window.own = frames("{channel}");</script>'
+    )
+    page = embed(f'{{% live_value channel="{channel}" %}}{{% live_panel channel="{channel}" %}}{script}')
+    other.publish(channel, frame(1, 2))
+    value, line = page.locator("live-value .number"), page.locator(LINE)
+    expect(value).to_have_text("2.00")
+    expect(line).to_have_count(1)
+    page.evaluate("() => { document.querySelector('live-panel').style.marginTop = '5000px'; }")
+    # When this observer has been told, the panel's own has been too: they are told in the order of their making.
+    page.evaluate(
+        """() => new Promise((told) => {
+          const observer = new IntersectionObserver(([{ isIntersecting }]) => isIntersecting || told());
+          observer.observe(document.querySelector('live-panel'));
+        })"""
+    )
+    drawn = line.get_attribute("d")
+    other.publish(channel, frame(3))
+    expect(value).to_have_text("3.00")
+    assert line.get_attribute("d") == drawn
+    page.locator("live-panel").scroll_into_view_if_needed()
+    expect(line).not_to_have_attribute("d", drawn)
+
+    # A tab in the background: this browser has none, so it is told so.
+    hide = "(hidden) => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });"
+    hide += " document.dispatchEvent(new Event('visibilitychange')); }"
+    page.evaluate("() => scrollTo(0, 0)")
+    expect(value).to_have_text("3.00")
+    page.evaluate(hide, True)
+    other.publish(channel, frame(4))
+    page.wait_for_function("() => window.own.table.series[0].values.at(-1) === 4")
+    assert value.text_content() == "3.00"
+    page.evaluate(hide, False)
+    expect(value).to_have_text("4.00")
+
+
+def test_a_lost_connection_is_said_and_mends(embed, tmp_path, channel, problems):
+    problems.allow("WebSocket connection to", "ERR_CONNECTION_REFUSED")
+    site = OtherSite(tmp_path)
+    site.prepare()
+    site.start()
+    try:
+        body = f'{{% live_panel channel="{channel}" title="Load" %}}{{% live_value channel="{channel}" %}}'
+        page = embed(body, where=site)
+        site.publish(channel, frame(1, 2))
+        expect(page.locator(LINE)).to_have_count(1)
+        site.stop()
+        expect(page.locator("live-panel .trouble")).to_have_text("Connection lost, trying again")
+        expect(page.locator("live-value .trouble")).to_have_text(" (Connection lost, trying again)")
+        expect(page.locator("live-value .number")).to_have_text("2.00")
+        expect(
+            page.get_by_role("img", name=re.compile("^Load, Connection lost, trying again, latest at"))
+        ).to_be_visible()
+        expect(page.get_by_role("status")).to_have_text("Connection lost, trying again")
+        site.start()
+        expect(page.get_by_role("status")).to_have_text("Connected again", timeout=25_000)
+        expect(page.locator("live-panel .trouble")).to_have_text("")
+        site.publish(channel, frame(5))
+        expect(page.locator("live-value .number")).to_have_text("5.00")
+    finally:
+        site.stop()
+
+
+def test_live_switched_off_is_said_and_not_tried(embed, tmp_path, channel):
+    site = OtherSite(tmp_path, MAX_CONNECTIONS=0)
+    site.prepare()
+    site.start()
+    try:
+        page = embed(f'{{% live_panel channel="{channel}" %}}', where=site)
+        expect(page.locator("live-panel .trouble")).to_have_text("Live is switched off")
+        assert page.sockets == []
+    finally:
+        site.stop()
+
+
+def test_a_refused_channel_is_explained(embed):
+    page = embed('{% live_panel channel="nowhere/at/all" %}{% live_value channel="nowhere/at/all" %}')
+    expect(page.locator("live-panel .trouble")).to_have_text("There is no such channel")
+    expect(page.locator("live-value .trouble")).to_have_text(" (There is no such channel)")
+
+
+def test_elements_follow_their_attributes_and_leave_nothing(embed, other, channel):
+    page = embed(f'{{% live_panel channel="{channel}" fields="a" %}}')
+    other.publish(channel, frame(1, 2, b=[7, 8]))
+    expect(page.locator("live-panel .latest")).to_have_text("2.00")
+    page.evaluate("() => document.querySelector('live-panel').setAttribute('fields', 'b')")
+    expect(page.locator("live-panel .latest")).to_have_text("8.00")
+    tab = "globalThis[Symbol.for('live.tab')].channels.size"
+    assert page.evaluate(tab) == 1
+    page.evaluate("() => document.querySelector('live-panel').remove()")
+    page.wait_for_function(f"() => {tab} === 0")
