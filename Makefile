@@ -2,7 +2,7 @@
 # HOST and PORT choose where the demo listens: make demo PORT=8001
 RUN := exec ./project/bootstrap/run
 
-.PHONY: help demo cluster test soak bench lint format dist clean
+.PHONY: help demo cluster test soak bench lint format docs dist clean
 
 help:
 	@echo "make demo    the demo site with this machine's metrics at http://127.0.0.1:8000 (HOST=, PORT=)"
@@ -12,8 +12,9 @@ help:
 	@echo "make bench   what deliveries, metrics, nodes cost and where the limits are (WHAT=limits, WRITE=1: docs/performance.md)"
 	@echo "make lint    ruff and mypy only"
 	@echo "make format  puts the code in ruff's format"
-	@echo "make dist    the wheel and the source archive in dist/"
+	@echo "make docs    the reference from the code, and the documentation as pages in var/docs/html"
+	@echo "make dist    the wheel and the source archive in dist/, tried out in a fresh environment"
 	@echo "make clean   removes what the others made: .venv, node_modules, var, built files"
 
-demo cluster test soak bench lint format dist clean:
+demo cluster test soak bench lint format docs dist clean:
 	@$(RUN) $@

@@ -14,6 +14,7 @@ COMMANDS = {
     "soak": "tasks:soak",
     "bench": "bench:main",
     "format": "tasks:format_code",
+    "docs": "tasks:docs",
     "dist": "tasks:dist",
     "clean": "tasks:clean",
 }

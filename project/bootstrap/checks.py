@@ -22,7 +22,7 @@ from project.bootstrap.steps import ROOT, Steps, end_by_interrupt_on, error
 GROUPS = ("demo", "dev")
 LEAST_COVERAGE = 95
 STOP_SECONDS = 15.0
-CODE = ("live", "project", "tests", "bench", "manage.py")
+CODE = ("live", "project", "tests", "bench", "manage.py", "noxfile.py", "docs/conf.py")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -122,6 +122,12 @@ def pytest_checks() -> list[Check]:
     ]
 
 
+def docs_checks(folder: Path) -> list[Check]:
+    """The pages of docs/, made below `folder`; every warning is an error, as broken links and pages left out are."""
+    options = ("-W", "--keep-going", "-q", "-b", "html", "-d", folder / "doctrees")
+    return [Check("sphinx docs", python("-m", "sphinx", *options, "docs", folder / "html"))]
+
+
 def run_all(checks: Sequence[Check], env: Mapping[str, str]) -> int:
     """Runs every check, prints how each ended, and returns the exit code."""
     started = time.monotonic()
@@ -149,8 +155,9 @@ def test() -> int:
     needs = [debian.BROWSER, debian.REDIS, debian.NGINX, debian.HAPROXY, debian.COMPOSE, debian.SYSTEMD]
     prepare.require_debian(steps, "browser, Redis, nginx, HAProxy, docker-compose, systemd", needs)
     env, _ = npm.node_env()
-    checks = [*lint_checks(), *django_checks(), *node_checks(), *pytest_checks()]
     with tempfile.TemporaryDirectory(prefix="live-test-") as folder:
+        docs = docs_checks(Path(folder, "docs"))
+        checks = [*lint_checks(), *docs, *django_checks(), *node_checks(), *pytest_checks()]
         env |= {"LIVE_VAR": folder, "COVERAGE_FILE": f"{folder}/coverage", "PYTHONUNBUFFERED": "1"}
         return run_all(checks, env)
 

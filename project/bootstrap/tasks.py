@@ -1,4 +1,4 @@
-"""The small make targets: soak, format, dist, clean."""
+"""The small make targets: soak, format, docs, dist, clean."""
 
 import os
 import shutil
@@ -6,14 +6,15 @@ import signal
 import tempfile
 
 from project.bootstrap import environment, prepare
-from project.bootstrap.checks import CODE, GROUPS, Check, python, run_all
+from project.bootstrap.checks import CODE, GROUPS, Check, docs_checks, python, run_all
 from project.bootstrap.npm import BUILT, MODULES
 from project.bootstrap.processes import end_with_parent
 from project.bootstrap.steps import ROOT, Steps, end_by_interrupt_on, run
 
-MADE = (environment.VENV, MODULES, *BUILT, *(ROOT / name for name in ("var", "dist", "build")))
+DIST = ROOT / "dist"
+MADE = (environment.VENV, MODULES, *BUILT, DIST, *(ROOT / name for name in ("var", "build")))
 SOAK_SECONDS = "120"
-CACHES = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis")
+CACHES = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".nox")
 
 
 def format_code() -> int:
@@ -36,12 +37,28 @@ def soak() -> int:
         return run_all([check], env)
 
 
+def docs() -> int:
+    """Writes the reference from the code, and makes the pages of docs/ in var/docs/html."""
+    prepare.prepare_python(Steps(2), GROUPS)
+    folder = ROOT / "var/docs"
+    code = run_all([Check("reference", python("-m", "project.reference")), *docs_checks(folder)], os.environ)
+    if not code:
+        print(folder / "html/index.html")
+    return code
+
+
 def dist() -> int:
-    """Builds the wheel and the source archive, with the pages' libraries in both."""
-    steps = Steps(prepare.STEPS + 1)
+    """Builds the wheel and the source archive, with the pages' libraries in both, and tries out just these files."""
+    steps = Steps(prepare.STEPS + 2)
     prepare.prepare(steps, GROUPS)
-    with steps.step("wheel and source archive in dist/"):
-        run(python("-m", "hatchling", "build", "--directory", "dist"))
+    with steps.step("wheel and source archive in dist/") as remarks:
+        # `pip install dist/*.whl` and an upload take whatever is there.
+        for old in DIST.glob("channels_live-*"):
+            old.unlink()
+        run(python("-m", "hatchling", "build", "--directory", DIST))
+        remarks += sorted(path.name for path in DIST.glob("channels_live-*"))
+    with steps.step("the wheel, alone in a fresh environment"), tempfile.TemporaryDirectory(prefix="live-dist-") as var:
+        run(python("-m", "pytest", "-q", "tests/packaging"), env=os.environ | {"LIVE_DIST": str(DIST), "LIVE_VAR": var})
     return 0
 
 
