@@ -1,6 +1,6 @@
 """Two thousand clients that come and leave at random under publications leave nothing behind, and no memory taken.
 
-For ``LIVE_SOAK_SECONDS`` (25), in waves: everybody comes, all come and go, everybody leaves. The first wave is the
+For ``LIVE_SOAK_SECONDS`` (12), in waves: everybody comes, all come and go, everybody leaves. The first wave is the
 warm-up; each of the others is compared with it. `make soak` runs this for two minutes. What is random comes from
 ``LIVE_TEST_SEED``.
 """
@@ -30,7 +30,7 @@ from tests.integration.held import (
 from tests.peers import eventually
 from tests.site import Site
 
-SECONDS = float(os.environ.get("LIVE_SOAK_SECONDS", "25"))
+SECONDS = float(os.environ.get("LIVE_SOAK_SECONDS", "12"))
 CLIENTS = 2000
 WAVES = max(2, round(SECONDS / 15))
 STAY = 8.0
