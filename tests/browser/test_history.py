@@ -126,8 +126,9 @@ def test_listeners_get_the_same_whenever_they_join(site, open_page, stream):
         site.push(stream, f"m a={value}")
     page = open_page()
     sent = listen(page)
-    for name in ("first", "second"):
-        page.evaluate(LISTEN, [channel, name, True])
+    # In one turn of the page, so that neither has its answer when the other asks.
+    together = f"(calls) => Promise.all(calls.map({LISTEN.strip()}))"
+    page.evaluate(together, [[channel, name, True] for name in ("first", "second")])
     page.wait_for_function("() => seen.first.length === 5")
     page.evaluate(LISTEN, [channel, "late", True])
     page.evaluate(LISTEN, [channel, "live", False])
