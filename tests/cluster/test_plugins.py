@@ -425,15 +425,19 @@ async def test_plugins_that_fail_return_and_flood_disturb_nobody(cluster):
 
 async def test_a_plugin_that_blocks_its_node_is_named_and_the_other_node_goes_on(cluster):
     one, two = cluster.nodes
-    sound = cluster.channel()
-    async with watching(sound, two) as (watcher,):
+    sound, beside = cluster.channel(), cluster.channel()
+    async with watching(sound, two) as (watcher,), watching(beside, one) as (neighbour,):
         await watcher.hear()
-        # What else runs on its node may lose its lease meanwhile, and start again.
+        await neighbour.hear()
         async with watching("plugin/faults/blocks", one) as (blocked,):
             await blocked.hear(2)
             await watcher.hear(20)
         watcher.assert_one_after_the_other()
         assert watcher.longest_silence(time.monotonic()) < 4
+        # What else runs on its node may lose its lease meanwhile and start again, but never runs twice.
+        await neighbour.hear(20)
+        neighbour.assert_one_after_the_other()
+    cluster.runs.assert_one_at_a_time(beside)
     assert "plugin faults has kept the event loop for" in one.log
     assert "time.sleep(2)" in one.log
     cluster.runs.assert_one_at_a_time(sound)
