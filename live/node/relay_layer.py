@@ -23,6 +23,7 @@ from live.node.relay import Body, Listener, Relay
 from live.node.relay_redis import LayerInsides
 from live.node.turns import Turns
 from live.store import Publication
+from live.waiting import within
 
 logger = logging.getLogger("live.node")
 
@@ -201,7 +202,7 @@ class LayerRelay(Relay):
 
     async def _call(self, operation: Awaitable[Any]) -> None:
         try:
-            async with asyncio.timeout(CALL_TIMEOUT):
+            async with within(CALL_TIMEOUT):
                 await operation
         except (OSError, TimeoutError) as error:
             raise EngineUnavailable("the channel layer cannot be reached, try again later") from error
@@ -236,7 +237,7 @@ class LayerRelay(Relay):
 
     async def _enter(self) -> None:
         """Opens this node's layer channel."""
-        async with asyncio.timeout(CALL_TIMEOUT):
+        async with within(CALL_TIMEOUT):
             name = await self._insides.new_channel()
         for group in (CONTROL_GROUP, *self._echo_groups):
             await self._call(self._layer.group_add(group, name))

@@ -305,6 +305,19 @@ async def test_a_connection_that_was_idle_for_long_is_replaced(server, store, mo
     assert int(server.info("stats")["total_connections_received"]) == int(before) + 2
 
 
+async def test_a_process_that_stood_still_does_not_blame_redis(store, log):
+    await append(store, b"1")
+    calls = [append(store, b"2"), store.history(A), store.acquire("lease", "node", 60, note=b"")]
+    waiting = [asyncio.ensure_future(call) for call in calls]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    time.sleep(0.8)  # noqa: ASYNC251 - longer than Redis may take
+    published, _, lease = await asyncio.gather(*waiting)
+    assert data(published) == [b"2"]
+    assert lease is not None
+    assert log.lines == []
+
+
 async def test_mistakes_of_the_caller_are_not_hidden(store):
     for value in (None, "text"):
         with pytest.raises(TypeError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from redis import exceptions as redis_errors
 from live.exceptions import EngineUnavailable
 from live.store.redis.scripts import Command
 from live.store.redis.topology import Host
+from live.waiting import within
 
 IDLE_SECONDS = 60.0
 """Seconds after which a connection that nobody used is replaced: firewalls forget them without telling."""
@@ -68,7 +68,7 @@ class Connection:
         packed = [commands[place].packed for place in places]
         scripts = {command.script for command in commands if load and command.script is not None}
         connection = await self._connected()
-        async with asyncio.timeout(self._pool.socket_timeout):
+        async with within(self._pool.socket_timeout):
             await connection.send_packed_command([*(script.loading() for script in scripts), *packed])
             for _ in scripts:
                 await connection.read_response()
@@ -87,7 +87,7 @@ class Connection:
             connection = self._pool.connection()
             try:
                 # Sentinels are asked first, of which some may not answer.
-                async with asyncio.timeout(self._pool.connect_timeout + self._pool.socket_timeout):
+                async with within(self._pool.connect_timeout + self._pool.socket_timeout):
                     await connection.connect()
             except BaseException:
                 await _disconnect(connection, nowait=True)
