@@ -434,10 +434,10 @@ async def test_a_plugin_that_blocks_its_node_is_named_and_the_other_node_goes_on
             await watcher.hear(20)
         watcher.assert_one_after_the_other()
         assert watcher.longest_silence(time.monotonic()) < 4
-        # What else runs on its node may lose its lease meanwhile and start again, but never runs twice.
+        # What else runs on its node stands still meanwhile, keeps its lease and goes on.
         await neighbour.hear(20)
         neighbour.assert_one_after_the_other()
-    cluster.runs.assert_one_at_a_time(beside)
+    assert len(cluster.runs.starts(beside)) == 1
     assert "plugin faults has kept the event loop for" in one.log
     assert "time.sleep(2)" in one.log
     cluster.runs.assert_one_at_a_time(sound)
