@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from live.channel import Channel
-from live.handlers import ChannelHandler, User
+from live.handlers import ChannelHandler
+from live.users import User
 
 
 class PlainHandler(ChannelHandler):

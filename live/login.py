@@ -24,9 +24,9 @@ from django.http import parse_cookie
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
-from live.handlers import User
 from live.logs import about
 from live.node import runtime
+from live.users import User
 
 logger = logging.getLogger("live.request")
 

@@ -17,11 +17,11 @@ from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 
 from live.exceptions import DisconnectCode
-from live.handlers.base import user_id
 from live.logs import about
 from live.node import Node
 from live.node.clients import Peer
 from live.node.control import ControlMessage
+from live.users import user_id
 
 logger = logging.getLogger("live.access")
 

@@ -11,7 +11,6 @@ from typing import Any, ParamSpec, TypeVar
 
 from live.channel import Channel
 from live.exceptions import Forbidden
-from live.handlers.base import User, user_id
 from live.handlers.registry import find_handler
 from live.node import runtime
 from live.node.control import NOBODY, ControlMessage, Survey, Wanted
@@ -19,6 +18,7 @@ from live.node.node import Node
 from live.protocol import dump_json
 from live.protocol.replies import client_info
 from live.store import ActiveChannel, ChannelOptions, Draft, Position, Publication
+from live.users import User, user_id
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -31,12 +31,11 @@ from live.api.ingest import PushOptions, prepare_aside, publish_push
 from live.api.permissions import MAY_NOT_PUSH, may_push
 from live.api.push import throttle
 from live.conf import live_settings
-from live.handlers import User
-from live.handlers.base import user_id
 from live.logs import about
 from live.node import runtime
 from live.node.daphne import find_connection
 from live.node.outbox import RAW_SEND
+from live.users import User, user_id
 
 logger = logging.getLogger("live.request")
 

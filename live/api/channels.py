@@ -21,8 +21,7 @@ from live.api.permissions import MayConnect
 from live.channel import Channel
 from live.conf import live_settings
 from live.exceptions import EngineUnavailable, Forbidden, LiveError, PublicationTooLarge
-from live.handlers import User, find_handler
-from live.handlers.base import user_id
+from live.handlers import find_handler
 from live.handlers.offers import Offer, is_plugin_channel, visible_offers, watchable
 from live.node.control import Survey
 from live.protocol import load_json
@@ -39,6 +38,7 @@ from live.publishing import (
     survey,
 )
 from live.store import ActiveChannel, Position
+from live.users import User, user_id
 
 MAX_BATCH = 100
 """Publications in one request."""

@@ -9,8 +9,9 @@ from rest_framework.views import APIView
 from live.channel import Channel
 from live.conf import live_settings
 from live.exceptions import InvalidChannel
-from live.handlers import User, find_handler
+from live.handlers import find_handler
 from live.handlers.stream import PUSH, SCOPE, StreamHandler, has_push_permission
+from live.users import User
 
 MAY_NOT_PUSH = f"pushing needs the permission {PUSH}"
 

@@ -28,9 +28,9 @@ from live.api.ingest import Push, PushOptions, prepare_aside, publish_push
 from live.api.permissions import MAY_NOT_PUSH, may_push
 from live.api.throttling import PushThrottle, push_rate
 from live.conf import live_settings
-from live.handlers import User
 from live.handlers.stream import learn_push_permission
 from live.node import current_node
+from live.users import User
 
 
 class PushView(LiveAPIView):

@@ -21,8 +21,6 @@ from live.channel import Channel
 from live.client import answers
 from live.client.subscriptions import Subscriptions
 from live.exceptions import Disconnect, DisconnectCode, LiveError, NotAvailable, UnsubscribeCode
-from live.handlers import User
-from live.handlers.base import read_user, user_id
 from live.logs import about
 from live.node import Encoded, Node
 from live.node.control import ClientReport
@@ -43,6 +41,7 @@ from live.protocol import (
     decode,
     replies,
 )
+from live.users import User, read_user, user_id
 
 logger = logging.getLogger("live.client")
 

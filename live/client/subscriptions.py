@@ -25,11 +25,12 @@ from live.exceptions import (
     UnrecoverablePosition,
     UnsubscribeCode,
 )
-from live.handlers import Admission, ChannelHandler, User, find_handler
+from live.handlers import Admission, ChannelHandler, find_handler
 from live.node import Subscription
 from live.node.recovery import Recovery
 from live.protocol import Subscribe, Unsubscribe, dump_json, load_json, replies
 from live.store import ChannelState, Member, Position
+from live.users import User
 
 if TYPE_CHECKING:
     from live.client.client import Client

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from live.channel import Channel
-from live.handlers.base import ChannelHandler, User
+from live.handlers.base import ChannelHandler
+from live.users import User
 
 
 class BroadcastHandler(ChannelHandler):

@@ -23,10 +23,11 @@ from django.db.models.signals import post_delete, post_save
 
 from live.channel import Channel
 from live.exceptions import BadData, LiveError, NotFound
-from live.handlers.base import ChannelHandler, User
+from live.handlers.base import ChannelHandler
 from live.logs import about
 from live.publishing import apublish, publish
 from live.signals import dashboard_changed
+from live.users import User
 
 logger = logging.getLogger("live.dashboards")
 

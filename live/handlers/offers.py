@@ -13,7 +13,6 @@ from itertools import islice
 
 from live.channel import Channel
 from live.exceptions import LiveError, NotFound, PluginFailed
-from live.handlers.base import User
 from live.handlers.plugin import DATA_SOURCES, PLUGINS, PluginHandler, Target
 from live.handlers.registry import find_handler
 from live.plugins.base import DataSource, StreamOffer, StreamPlugin
@@ -21,6 +20,7 @@ from live.plugins.calls import call, report_failure
 from live.plugins.failures import Failures
 from live.plugins.registry import find_plugin, plugin_ids
 from live.plugins.sources import list_sources
+from live.users import User
 
 _failures = Failures(logging.getLogger("live.plugins"))
 

@@ -16,7 +16,7 @@ from live.channel import Channel
 from live.conf import live_settings
 from live.exceptions import EngineUnavailable, Forbidden, NotFound, PluginFailed
 from live.frames import EncodedFrame, Frame
-from live.handlers.base import Admission, ChannelHandler, User
+from live.handlers.base import Admission, ChannelHandler
 from live.node import current_node
 from live.plugins.base import DataSource, StreamAnswer, StreamPlugin, StreamRequest, StreamStatus
 from live.plugins.calls import call, report_failure
@@ -25,6 +25,7 @@ from live.plugins.runner import runner_of
 from live.plugins.sources import find_source
 from live.protocol import dump_json
 from live.store import ChannelOptions
+from live.users import User
 
 PLUGINS = "plugin"
 """The scope of channels whose namespace is the id of a plugin."""

@@ -14,9 +14,10 @@ from channels.db import database_sync_to_async
 from live.channel import Channel
 from live.conf import live_settings
 from live.frames import EncodedFrame, Frame, split
-from live.handlers.base import ChannelHandler, User
+from live.handlers.base import ChannelHandler
 from live.publishing import draft_encoded, publish_drafts
 from live.store import ChannelOptions
+from live.users import User
 
 SCOPE = "stream"
 PUSH = "live.push"

@@ -17,7 +17,7 @@ from live.channel import Channel
 from live.frames import EncodedFrame, Frame
 
 if TYPE_CHECKING:
-    from live.handlers.base import User
+    from live.users import User
 
 _NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
 

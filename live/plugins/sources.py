@@ -29,7 +29,7 @@ from live.plugins.base import DataSource
 from live.plugins.failures import Failures
 
 if TYPE_CHECKING:
-    from live.handlers.base import User
+    from live.users import User
 
 logger = logging.getLogger("live.plugins")
 

@@ -21,7 +21,6 @@ from django.conf import settings
 
 from live.asgi import WEBSOCKET_PATH, live_application
 from live.channel import Channel
-from live.handlers.base import User
 from live.node import runtime
 from live.protocol import dump_json, load_json
 from live.store import Position, PresenceStats
@@ -29,6 +28,7 @@ from live.testing import replies
 from live.testing.isolation import stop_with_loop
 from live.testing.login import make_session
 from live.testing.values import CommandFailed, Disconnected, HandshakeRefused, History, Present, Publication, Subscribed
+from live.users import User
 
 T = TypeVar("T")
 Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
