@@ -66,16 +66,23 @@ class LiveConsumer(AsyncConsumer):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serves the socket until it is gone."""
         await receive()
+        node = runtime.current_node()
+        if node is None:
+            # It left while the login was waiting, and nobody is to start another.
+            runtime.count_refused("draining")
+            await send({"type": "websocket.close", "code": int(DisconnectCode.SHUTDOWN)})
+            return
         # Nothing is chosen but what we speak; some clients offer an empty name, which must not be echoed (§0.2).
         offered = scope.get("subprotocols") or []
         chosen = "centrifuge-json" if "centrifuge-json" in offered else None
         await send({"type": "websocket.accept", "subprotocol": chosen})
         if "centrifuge-protobuf" in offered and chosen is None:
+            runtime.count_refused("protocol")
             await send({"type": "websocket.close", "code": int(DisconnectCode.INAPPROPRIATE_PROTOCOL)})
             return
         # Publications need nothing of what middleware does to `send`; for each delivery it would cost.
         send = scope.get(RAW_SEND, send)
-        client = Client(await runtime.serve(), scope["user"], send, session_key=scope.get(SESSION, ""))
+        client = Client(node, scope["user"], send, session_key=scope.get(SESSION, ""))
         try:
             while True:
                 event = await receive()

@@ -107,4 +107,5 @@ async def test_a_client_of_the_protobuf_flavour_is_told_at_once():
     await connection.socket.until(lambda: connection.socket.close)
     assert connection.socket.events[0]["subprotocol"] is None
     assert connection.socket.close["code"] == 3506
+    assert runtime.current_node().counters.refused["protocol"] == 1
     await connection.task

@@ -12,11 +12,14 @@ import time
 
 import pytest
 import websockets
+from django.contrib.auth.models import AnonymousUser
 
 from live import drain
 from live.asgi import live_application
+from live.login import Logins, Visitor
 from live.node import runtime
 from live.node.clients import DRAIN_GRACE
+from tests.cluster.process import wait_until
 from tests.integration.test_fast_outbox import UvicornSite
 from tests.peers import Socket, until
 from tests.raw_socket import RawSocket
@@ -47,7 +50,7 @@ def start(folder):
         sites.append(site)
         site.start()
         # The node, and with it the drain, begins with the first request.
-        assert site.request("GET", "/readyz") == (200, b"ok\n")
+        wait_until(lambda: site.request("GET", "/readyz") == (200, b"ok\n"), lambda: site.log)
         return site
 
     yield start
@@ -397,6 +400,31 @@ async def test_what_comes_after_the_node_left_starts_no_other(server):
         return {"type": "websocket.connect"}
 
     await application({"type": "websocket", "path": "/api/live/ws"}, receive, handshake.send)
+    assert handshake.events == [{"type": "websocket.close", "code": 3001}]
+    assert runtime.current_node() is None
+
+
+async def test_who_logs_in_while_the_node_leaves_starts_no_other(server, monkeypatch):
+    application = live_application()
+    await runtime.serve()
+    looked_up = asyncio.Event()
+
+    async def find(logins, headers):
+        await looked_up.wait()
+        return Visitor(AnonymousUser())
+
+    monkeypatch.setattr(Logins, "find", find)
+    handshake = Socket()
+    scope = {"type": "websocket", "path": "/api/live/ws", "headers": []}
+
+    async def receive():
+        return {"type": "websocket.connect"}
+
+    connecting = asyncio.create_task(application(scope, receive, handshake.send))
+    (await install())(signal.SIGTERM, None)
+    await until(lambda: server)
+    looked_up.set()
+    await connecting
     assert handshake.events == [{"type": "websocket.close", "code": 3001}]
     assert runtime.current_node() is None
 

@@ -45,7 +45,7 @@ COUNTERS = {
     ),
 }
 
-REASONS = ("origin", "path", "limit", "draining", "credentials", "busy")
+REASONS = ("origin", "path", "limit", "draining", "credentials", "busy", "protocol")
 RESULTS = ("accepted", "rejected")
 
 
