@@ -19,6 +19,8 @@ HAPROXY = (("haproxy",), ("haproxy",))
 COMPOSE = (("docker-compose",), ("docker-compose",))
 # Checks units; nothing of it runs.
 SYSTEMD = (("systemd-analyze",), ("systemd",))
+# What docs/tutorial.md has its readers type.
+CURL = (("curl",), ("curl",))
 COMPILER = (("cc", "gcc", "clang"), ("gcc", "libc6-dev"))
 
 # Packages that start a server of their own when they are installed. It is not wanted: who wants it had it before.

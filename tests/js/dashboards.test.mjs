@@ -57,6 +57,14 @@ test("a dashboard without versions is told of at each save", () => {
   assert.equal(seen.length, 1);
 });
 
+test("without versions the first state is the page's own; one after it may be news", () => {
+  const { events, seen } = tab();
+  events.receive({ uid: "d" }, true);
+  assert.deepEqual(seen, []);
+  events.receive({ uid: "d" }, true);
+  assert.deepEqual(seen, [["saved", { version: undefined, user: null, missed: true }]]);
+});
+
 test("a deletion is told unless this tab did it; a dashboard that is gone is deleted", () => {
   const { events, seen } = tab();
   events.receive({ uid: "d", action: "deleted", sessionId: "me" });

@@ -16,13 +16,15 @@ const MAX_HEARD = 50; // sessions of others that are told apart
  *   session that begins later.
  * - `now()`: milliseconds, for tests.
  *
- * Ignored are events of another uid, of this tab's own session, and of versions that this tab holds already. Events
- * that arrive while this tab saves wait for the end of the save: only then is it known which version the tab holds.
+ * Ignored are events of another uid, of this tab's own session, and of versions that this tab holds already. Without
+ * versions the first state is taken for the one that the page shows, and each later one for a save that was missed.
+ * Events that arrive while this tab saves wait for the end of the save: only then is it known which version it holds.
  */
 export class DashboardEvents {
   constructor({ uid, sessionId, version, onSaved, onDeleted, onEditing, announce, now = () => performance.now() }) {
     Object.assign(this, { uid, sessionId, version, onSaved, onDeleted, onEditing, announce, now });
     this.connected = false;
+    this.begun = false; // whether the state that the page began with is past
     this.editing = false;
     this.warned = false; // in this editing session
     this.warnedAt = -Infinity;
@@ -48,7 +50,9 @@ export class DashboardEvents {
     if (event.action === "deleted") {
       this.onDeleted?.({ user });
     } else if (event.action === "saved" || missed) {
-      if (event.version !== undefined && event.version <= this.version()) return;
+      const first = missed && !this.begun;
+      this.begun = true;
+      if (event.version === undefined ? first : event.version <= this.version()) return;
       this.onSaved?.({ version: event.version, user, missed });
     }
   }
