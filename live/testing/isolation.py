@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.test import override_settings
 
@@ -124,13 +125,25 @@ async def _guard(node: Node) -> None:
     try:
         await asyncio.get_running_loop().create_future()
     finally:
-        await node.stop()
+        await _stop_and_wait(node)
+
+
+async def _stop_and_wait(node: Node) -> None:
+    """Stops a node, and lets what it asked the database last come to its end: the test's end empties the tables."""
+    await node.stop()
+    async with asyncio.timeout(STOP_SECONDS):
+        # Its turn comes after everything that this thread was given before.
+        await sync_to_async(_nothing)()
+
+
+def _nothing() -> None:
+    """What is done when its turn comes."""
 
 
 async def _stop_node(node: Node) -> None:
     guard = _guards.pop(node, None)
     if guard is None:
-        await node.stop()
+        await _stop_and_wait(node)
         return
     guard.cancel()
     await asyncio.wait({guard})

@@ -18,9 +18,12 @@ def live_settings() -> dict[str, Any]:
 
 
 @pytest.fixture
-def live_node(live_settings: dict[str, Any]) -> Iterator[IsolatedNode]:
+def live_node(request: pytest.FixtureRequest, live_settings: dict[str, Any]) -> Iterator[IsolatedNode]:
     """A node for this test alone, with an empty store in memory; see `live.testing.IsolatedNode`."""
     from live.testing.isolation import IsolatedNode
 
+    # Until the node has stopped it may be reading the database, which a test's end could not empty meanwhile.
+    if "transactional_db" in request.fixturenames:
+        request.getfixturevalue("transactional_db")
     with IsolatedNode(**live_settings) as node:
         yield node

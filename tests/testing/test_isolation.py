@@ -7,6 +7,7 @@ import threading
 import unittest
 
 import pytest
+from asgiref.sync import sync_to_async
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
@@ -19,6 +20,7 @@ from live.node import runtime
 from live.store import MemoryStore
 from live.testing import Disconnected, IsolatedNode, LiveCommunicator, assert_publishes
 from tests.client.rooms import NOTHING
+from tests.peers import until
 
 pytestmark = pytest.mark.usefixtures("rooms")
 
@@ -55,6 +57,23 @@ async def test_redis_of_the_settings_is_not_asked():
             await live.apublish("room/a/b", 1)
             assert isinstance(get_channel_layer(), InMemoryChannelLayer)
             assert isinstance(isolated.node.store, MemoryStore)
+
+
+async def test_what_the_database_was_asked_last_ends_before_the_test_empties_it():
+    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def read():
+        begun.set()
+        go_on.wait()
+        ended.set()
+
+    async with IsolatedNode():
+        asking = asyncio.create_task(sync_to_async(read)())
+        await until(begun.is_set)
+        # As a node's tasks are when it stops: the thread goes on.
+        asking.cancel()
+        threading.Timer(0.05, go_on.set).start()
+    assert ended.is_set()
 
 
 async def test_settings_are_laid_over_those_of_the_project():
