@@ -21,6 +21,9 @@ MAX_STRING = 1000
 _AHEAD = 1000
 """Lines read from a pipe before they are asked for."""
 
+PROMPT = b"> "
+"""What ``telegraf --test`` writes before each entry; no measurement that a channel can have begins so."""
+
 # What stands before the fields: up to the first blank that no backslash escapes.
 _HEAD = re.compile(rb"[ \t]*+(?:[^\\ \n]|\\.)*+ ", re.DOTALL)
 _QUOTE = re.compile(rb'\\.|(")', re.DOTALL)
@@ -88,6 +91,7 @@ def batches(lines: Iterator[bytes | None], size: int) -> Iterator[Batch]:
     entries = length = open_for = 0
     for line in lines:
         if line is not None:
+            line = line if open_for else line.removeprefix(PROMPT)
             held.append(line)
             number += 1
             length += len(line)

@@ -22,6 +22,10 @@ def test_blank_lines_and_comments_are_counted_as_lines_only():
     assert cut(b"# one\n\n a x=1\n  \nb x=1\r\n", 3) == [("# one\n\n a x=1\n", 1, 1), ("  \nb x=1\r\n", 4, 1)]
 
 
+def test_what_telegraf_puts_before_its_test_metrics_is_left_out():
+    assert cut(b'> a x=1\n> b s="1\n> 2"\n', 1) == [("a x=1\n", 1, 1), ('b s="1\n> 2"\n', 2, 1)]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

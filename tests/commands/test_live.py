@@ -13,6 +13,9 @@ import pytest
 from live.management.commands.live import SUBCOMMANDS
 from tests.site import ROOT, free_port
 
+# Up to five processes one after the other; how long they take on a busy machine is not what is tested.
+pytestmark = pytest.mark.timeout(150)
+
 GOOD = "cpu,host=a x=1 1616403089000000000\ncpu,host=b x=2 1616403089000000000\n"
 
 
