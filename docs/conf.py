@@ -15,10 +15,13 @@ myst_heading_anchors = 4
 # Blocks that show a part of something are no whole programs.
 suppress_warnings = ["misc.highlighting_failure"]
 html_theme = "alabaster"
-html_theme_options = {"description": "Real-time for Django", "page_width": "1100px", "show_powered_by": False}
+html_theme_options = {"description": "Real-time for Django", "show_powered_by": False}
+html_theme_options |= {"page_width": "1180px", "body_max_width": "100%"}
 # What the system has; nothing is fetched.
 html_theme_options |= dict.fromkeys(("font_family", "head_font_family"), "system-ui, sans-serif")
 html_sidebars = {"**": ["about.html", "searchfield.html", "navigation.html", "relations.html"]}
+html_static_path = ["_static"]
+html_css_files = ["page.css"]
 html_show_copyright = False
 html_copy_source = False
 

@@ -79,7 +79,7 @@ class LiveSettings:
     """Seconds a publication of a stream is kept for pages that open late; 0: no history."""
 
     store_max_channels: int = 10_000
-    """Channels the memory store remembers; the ones idle the longest are forgotten first."""
+    """Channels the store remembers, on each Redis host; the ones idle the longest are forgotten first."""
 
     history_max_bytes: int = 4 * 1024 * 1024
     """Most bytes of history kept for one channel, however many publications its handler asks for."""

@@ -52,11 +52,12 @@ def script(**context):
 def test_the_script_and_its_configuration():
     config, attributes = script()
     assert attributes == {"type": "module", "src": "/static/live/elements.js"}
-    assert (config["url"], config["enabled"]) == ("", True)
+    assert (config["url"], config["enabled"], config["announce"]) == ("", True, True)
     with override_settings(LIVE={"MAX_CONNECTIONS": 0}):
         assert script()[0]["enabled"] is False
-    (_, _, text), _ = render("{% live_script url=url %}", url="wss://example.com/</script>")
+    (_, _, text), _ = render("{% live_script url=url announce=False %}", url="wss://example.com/</script>")
     assert json.loads(text)["url"] == "wss://example.com/</script>"
+    assert json.loads(text)["announce"] is False
 
 
 class LazyNonce(SimpleLazyObject):
@@ -150,7 +151,7 @@ def test_the_elements_speak_the_texts_that_can_be_translated():
 def test_the_elements_know_the_attributes_that_the_tags_write():
     source = (STATIC / "elements.js").read_text()
     panel, value = (set(re.findall(r'"(\w+)"', each)) for each in re.findall(r"observedAttributes = \[(.*)\]", source))
-    assert panel == {"channel", "fields", "labels", "title", "type", "unit"}
+    assert panel == {"channel", "fields", "labels", "title", "type", "unit"} | {"paused"}  # which only a script needs
     assert value == {"channel", "digits", "field", "labels", "unit"}
 
 
@@ -168,7 +169,7 @@ def test_the_declarations_name_what_the_scripts_export(name):
 
 def test_every_block_of_the_page_is_of_a_kind_that_is_checked_here():
     kinds = [language for language, _ in BLOCKS]
-    assert sorted(kinds) == ["css", "html", "html", "html", "html", "json", "python", "ts"]
+    assert sorted(kinds) == ["css", "html", "html", "html", "html", "html", "json", "python", "text", "ts"]
 
 
 def test_the_templates_of_the_page_are_templates():
@@ -177,10 +178,11 @@ def test_the_templates_of_the_page_are_templates():
         for language, text in BLOCKS
         if language == "html"
     ]
-    first, sentence, plain, own = rendered
+    first, sentence, plain, held, own = rendered
     assert {"live-panel", "live-value", "script"} <= first
     assert {"live-value", "script"} <= sentence
     assert {"live-panel", "live-value", "script"} <= plain
+    assert {"live-panel", "button", "script"} <= held
     assert "script" in own
 
 

@@ -13,7 +13,7 @@ INTRO = """
 The wire is the Centrifuge client protocol, version 2, as JSON over WebSocket at `/api/live/ws`: text messages of one or
 more JSON objects, one a line. [asyncapi.yaml](asyncapi.yaml) has every message with its schema, for tools that read
 [AsyncAPI](https://www.asyncapi.com/) 3; [codes](codes.md) has what goes wrong. The official clients for JavaScript,
-Python, Go, Dart, Swift and Java work unchanged.
+Python and Go (`NewJsonClient`) work unchanged; those for Dart, Swift and Java speak nothing but protobuf.
 """
 
 WHAT = {

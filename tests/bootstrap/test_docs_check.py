@@ -18,6 +18,7 @@ def build(folder: Path, **pages: str) -> subprocess.CompletedProcess[str]:
     (folder / "docs").mkdir()
     (folder / "live").mkdir()
     shutil.copy(ROOT / "docs/conf.py", folder / "docs")
+    shutil.copytree(ROOT / "docs/_static", folder / "docs/_static")
     shutil.copy(ROOT / "live/__init__.py", folder / "live")
     for name, text in pages.items():
         (folder / f"docs/{name}.md").write_text(text)
