@@ -50,7 +50,11 @@ def _texts() -> dict[str, str]:
         "back": gettext("Connected again"),
         "chart": gettext("Chart"),
         "empty": gettext("no data yet"),
+        "moment": gettext("point in time"),
+        "at": gettext("{time}: {values}"),
         "latest": gettext("latest at {time}: {values}"),
+        "points": gettext("{count} points in time since {time}"),
+        "earlier": gettext("earlier"),
         "more": gettext("and {count} more"),
     }
 
@@ -64,12 +68,13 @@ def _nonce(context: template.Context) -> str:
 
 
 @register.simple_tag(takes_context=True)
-def live_script(context: template.Context, url: str = "") -> SafeString:
+def live_script(context: template.Context, url: str = "", announce: bool = True) -> SafeString:
     """Write the configuration and the module script of the elements, once on a page that has any.
 
-    `url` is the WebSocket's address where it is not ``/api/live/ws`` of the page's host.
+    `url` is the WebSocket's address where it is not ``/api/live/ws`` of the page's host. Without `announce` the page
+    itself tells those who hear it that the connection is lost.
     """
-    config = {"url": url, "enabled": live_settings.max_connections != 0, "texts": _texts()}
+    config = {"url": url, "enabled": live_settings.max_connections != 0, "announce": announce, "texts": _texts()}
     attributes = {"type": "module", "src": static("live/elements.js")}
     if nonce := _nonce(context):
         attributes["nonce"] = nonce

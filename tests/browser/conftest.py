@@ -22,7 +22,7 @@ def built():
     """The libraries of the pages must be there; without them every test would fail for the same reason."""
     missing = [
         name
-        for name in ("live/static/live/vendor/centrifuge.js", "project/static/project/vendor/uplot.js")
+        for name in ("live/static/live/vendor/centrifuge.js", "project/static/project/vendor/gridstack.js")
         if not (ROOT / name).exists()
     ]
     assert not missing, f"run `npm ci && npm run build` first: {', '.join(missing)} missing"

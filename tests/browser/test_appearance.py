@@ -102,10 +102,20 @@ def test_charts_survive_a_change_of_colours(site, open_page, make_dashboard, str
     page = open_page(f"/d/{dashboard['uid']}")
     wait_live(page)
     site.push(stream, "\n".join(line("m", value, seconds_ago=5 - value) for value in range(5)))
-    expect(page.locator(".legend-value")).to_have_text("4.00")
-    before = page.evaluate("document.querySelector('.chart canvas').toDataURL()")
+    expect(page.locator(".legend .latest")).to_have_text("4.00")
+    drawn = page.locator("live-panel .lines .line")
+    colours = """() => {
+      const inside = document.querySelector('live-panel').shadowRoot;
+      return ['.line', 'text', '.latest'].map((name) => getComputedStyle(inside.querySelector(name)))
+        .map(({ stroke, fill, color }) => [stroke, fill, color].join(' '));
+    }"""
+    before = page.evaluate(colours)
     page.get_by_role("button", name="Switch between light and dark").click()
-    page.wait_for_function("(before) => document.querySelector('.chart canvas').toDataURL() !== before", arg=before)
+    after = page.evaluate(colours)
+    assert not set(before) & set(after)
+    site.push(stream, line("m", 7))
+    expect(page.locator(".legend .latest")).to_have_text("7.00")
+    expect(drawn).to_have_count(1)
 
 
 def test_a_dashboard_that_does_not_exist_has_a_page_of_its_own(open_page, problems):
@@ -147,8 +157,10 @@ def test_the_picture_for_the_readme(site, open_page, tmp_path):
     wait_live(page)
     now = time.time_ns()
     site.push("host", "\n".join(text for step in range(299, -1, -1) for text in demo_lines(step, now)))
-    expect(page.locator(".has-data")).to_have_count(8)
-    page.wait_for_function("() => [...document.querySelectorAll('.chart')].every((one) => one.querySelector('canvas'))")
+    expect(page.locator("live-panel .stat")).to_have_count(4)
+    expect(page.locator("live-panel .legend")).to_have_count(4)
+    lines = "[...document.querySelectorAll('live-panel')].map((one) => one.shadowRoot.querySelector('.line'))"
+    page.wait_for_function(f"() => {lines}.filter((line) => line?.getAttribute('d')).length === 8")
     wanted = os.environ.get("LIVE_README_PICTURE") == "1"
     target = ROOT / "docs" / "dashboard.png" if wanted else tmp_path / "dashboard.png"
     page.screenshot(path=target, animations="disabled")

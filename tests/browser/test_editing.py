@@ -62,7 +62,7 @@ def test_a_saved_edit_appears_elsewhere_within_a_second_without_reload(open_page
     viewer = open_page(f"/d/{dashboard['uid']}")
     wait_live(viewer)
     viewer.evaluate("window.__marker = true")
-    kept = viewer.evaluate_handle("document.querySelector('[data-panel=two] .timeseries')")
+    kept = viewer.evaluate_handle("document.querySelector('[data-panel=two] live-panel').shadowRoot.firstElementChild")
 
     editor.get_by_role("textbox", name="Title of the dashboard").fill("Renamed by somebody")
     editor.get_by_role("button", name="Remove one").click()
@@ -329,7 +329,7 @@ def test_a_panel_is_changed_in_its_dialog(editor, demo, dashboard, site):
     editor.get_by_role("spinbutton", name="Column").fill("0")
     editor.get_by_role("spinbutton", name="Row").fill("0")
     editor.get_by_role("button", name="Apply").click()
-    expect(editor.locator("[data-panel=two] .stat-number")).to_have_text("2.0")
+    expect(editor.locator("[data-panel=two] .stat .number")).to_have_text("2.0")
     save(editor)
     expect(editor.locator("#saved-info")).to_have_text(re.compile("^Version 2"))
     panels = {each["id"]: each for each in stored(demo, dashboard)["panels"]}

@@ -13,7 +13,8 @@ from playwright.sync_api import expect
 from tests.site import Site
 
 _numbers = itertools.count(1)
-LINE = "live-panel .line"
+SIZE = "(node) => parseFloat(getComputedStyle(node).fontSize)"
+LINE = "live-panel .lines .line"
 
 
 class OtherSite(Site):
@@ -23,7 +24,7 @@ class OtherSite(Site):
         super().__init__(var, **live)
         self.env["DJANGO_SETTINGS_MODULE"] = "tests.embedding_site.settings"
 
-    def prepare(self):
+    def make_database(self):
         self.manage("migrate", "--verbosity=0")
 
     def command(self):
@@ -84,7 +85,8 @@ def test_two_lines_of_template_are_a_chart_that_moves(embed, other, channel):
     expect(panel.get_by_text("Waiting for data")).to_be_visible()
     other.publish(channel, frame(1, 2, 3, b=[3, 2, 1], c=[9, 9, 9]))
 
-    picture = page.get_by_role("img", name=re.compile(r"^Load, latest at [\d:]+: a 3\.0 %, b 1\.0 %$"))
+    said = r"^Load, latest at [\d:]+: a 3\.0 %, b 1\.0 %, 3 points in time since [\d:]+$"
+    picture = page.get_by_role("img", name=re.compile(said))
     expect(picture).to_be_visible()
     expect(panel.locator("li")).to_have_text(["a3.0 %", "b1.0 %"])
     expect(page.locator(LINE)).to_have_count(2)
@@ -94,7 +96,7 @@ def test_two_lines_of_template_are_a_chart_that_moves(embed, other, channel):
     other.publish(channel, frame(42, b=[0]))
     expect(panel.locator(".latest").first).to_have_text("42.0 %")
     expect(page.locator(LINE).first).not_to_have_attribute("d", before)
-    expect(page.get_by_role("img", name=re.compile(r": a 42\.0 %, b 0\.0 %$"))).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile(r": a 42\.0 %, b 0\.0 %, 4 points"))).to_be_visible()
     assert not [url for url in requests if "/static/" in url and "/static/live/" not in url]
 
 
@@ -131,19 +133,34 @@ def test_a_number_and_the_messages_as_they_are(embed, other, channel):
     )
     other.publish(channel, frame(1500))
     expect(page.locator(".stat")).to_have_text("1.50 kB")
-    expect(page.get_by_role("log", name="All").locator("div")).to_have_count(1)
+    sizes = [page.locator(f".stat .{part}").evaluate(SIZE) for part in ("number", "unit")]
+    assert sizes[0] > 1.5 * sizes[1]
+    log = page.get_by_role("log", name="All")
+    expect(log.locator(".entry")).to_have_count(1)
     for value in range(60):
         other.publish(channel, frame(value))
     expect(page.locator(".stat")).to_have_text("59 B")
-    expect(page.get_by_role("log", name="All").locator("div")).to_have_count(50)
+    expect(page.locator(".spark .line")).to_have_attribute("d", re.compile(r"^M[\d.]+,[\d.]+(L[\d.]+,[\d.]+)+$"))
+    expect(log.locator(".entry")).to_have_count(50)
+
+    # What is no frame, or does not fit the frames before it, is a message all the same.
+    other.publish(channel, {"data": {"values": [[1], [2], [3]]}})
+    expect(log.locator(".entry code").first).to_have_text('{"data":{"values":[[1],[2],[3]]}}')
+    expect(page.locator("live-panel").first.locator(".trouble")).to_have_text("Waiting for a whole frame")
+    expect(page.locator("live-panel").last.locator(".trouble")).to_have_text("")
 
 
-def test_of_many_series_those_with_the_latest_values_are_shown(embed, other, channel):
+def test_a_channel_that_is_silent_is_named(embed, channel):
+    page = embed(f'{{% live_panel channel="{channel}" %}}')
+    expect(page.locator("live-panel .empty")).to_have_text(f"Waiting for data {channel}")
+
+
+def test_of_many_series_those_that_go_on_are_shown(embed, other, channel):
     page = embed(f'{{% live_panel channel="{channel}" %}}')
     now = int(time.time() * 1000)
     fields = [{"name": "time", "type": "time"}]
     fields += [{"name": "a", "type": "number", "labels": {"job": f"{number:02}"}} for number in range(15)]
-    values = [[now - 1000, now], *([1, None if number < 3 else 2] for number in range(15))]
+    values = [[now - 30_000, now], *([1, None if number < 3 else 2] for number in range(15))]
     other.publish(channel, {"schema": {"fields": fields}, "data": {"values": values}})
     shown = [f"{number:02}2.00" for number in range(3, 15)]
     expect(page.locator("live-panel li")).to_have_text([*shown, "and 3 more"])
@@ -179,6 +196,143 @@ def test_all_of_a_tab_share_one_websocket(embed, other, channel):
     page.wait_for_function("() => own.length === 1 && own[0].data.values[1].length === 2")
     assert page.evaluate("window.same") is True
     assert len(page.sockets) == 1
+
+
+@pytest.fixture
+def chart(embed, other, channel):
+    """A page with a chart of four rows, a second apart, of the fields a and b; a gap in b, and before it one value."""
+    page = embed(f'{{% live_panel channel="{channel}" fields="a,b" title="Load" %}}')
+    other.publish(channel, frame(1, 2, 3, 4, b=[10, None, 30, 40]))
+    expect(page.locator(LINE)).to_have_count(2)
+    return page
+
+
+def latest(page):
+    return page.locator("live-panel .latest")
+
+
+def shapes(page, kind):
+    """The paths of the chart's lines, areas or dots."""
+    return page.locator(f"live-panel .lines .{kind}").evaluate_all("(all) => all.map((one) => one.getAttribute('d'))")
+
+
+def place(chart, share):
+    """A point over the picture, so far from its left."""
+    box = chart.get_by_role("slider").bounding_box()
+    return box["x"] + box["width"] * share, box["y"] + box["height"] / 2
+
+
+def test_gaps_stay_gaps_and_what_is_alone_is_a_dot(chart):
+    assert chart.locator(LINE).first.get_attribute("d").count("L") == 3
+    assert chart.locator(LINE).last.get_attribute("d").count("L") == 1
+    assert [len(path.split("M")) - 1 for path in shapes(chart, "dots")] == [0, 1]
+    assert [path.count("Z") for path in shapes(chart, "area")] == [1, 1]
+
+
+def test_four_lines_have_no_areas(embed, other, channel):
+    page = embed(f'{{% live_panel channel="{channel}" %}}')
+    other.publish(channel, frame(1, 2, b=[1, 2], c=[3, 4], d=[5, 6]))
+    expect(page.locator(LINE)).to_have_count(4)
+    assert shapes(page, "area") == [""] * 4
+
+
+def test_the_legend_shows_the_values_under_the_pointer(chart, other, channel):
+    cursor = chart.locator("live-panel text.at")
+    expect(cursor).to_be_hidden()
+    chart.mouse.move(*place(chart, 0.995))
+    expect(latest(chart)).to_have_text(["4.00", "40.0"])
+    expect(cursor).to_be_visible()
+    chart.mouse.move(*place(chart, 0.05))  # before all of them is the first
+    expect(latest(chart)).to_have_text(["1.00", "10.0"])
+    assert chart.locator("live-panel circle:not([visibility])").count() == 2
+    shown = chart.locator("live-panel .at").text_content()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d", shown)
+    # What comes does not take the pointer away; the text for those who do not see it goes on.
+    other.publish(channel, frame(5, b=[50]))
+    expect(chart.get_by_role("img", name=re.compile("a 5.00, b 50.0, 5 points"))).to_be_visible()
+    expect(latest(chart)).to_have_text(["1.00", "10.0"])
+    chart.mouse.move(0, 0)
+    expect(latest(chart)).to_have_text(["5.00", "50.0"])
+    expect(cursor).to_be_hidden()
+
+
+def test_a_finger_reads_the_chart_too(embed, other, channel):
+    page = embed(f'{{% live_panel channel="{channel}" fields="a" %}}<button>Away</button>', has_touch=True)
+    other.publish(channel, frame(1, 2, 3))
+    expect(latest(page)).to_have_text("3.00")
+    page.touchscreen.tap(*place(page, 0.2))
+    expect(latest(page)).to_have_text("1.00")
+    page.get_by_role("button").tap()
+    expect(latest(page)).to_have_text("3.00")
+
+
+def test_arrow_keys_go_from_point_to_point(chart):
+    slider = chart.get_by_role("slider", name="Load, point in time")
+    expect(slider).to_have_attribute("aria-valuetext", re.compile("^latest at .*: a 4.00, b 40.0, 4 points in time"))
+    slider.focus()
+    texts = []
+    for key in ("ArrowLeft", "ArrowLeft", "Home", "ArrowLeft", "ArrowRight", "PageUp", "ArrowRight"):
+        chart.keyboard.press(key)
+        texts.append(slider.get_attribute("aria-valuetext").split(": ")[1])
+    first, second, third, last = "a 1.00, b 10.0", "a 2.00, b –", "a 3.00, b 30.0", "a 4.00, b 40.0"  # noqa: RUF001
+    assert texts == [third, second, first, first, second, last, last]
+    assert int(slider.get_attribute("aria-valuenow")) == int(slider.get_attribute("aria-valuemax")) == 20_000
+    chart.keyboard.press("Home")
+    expect(latest(chart)).to_have_text(["1.00", "10.0"])
+    expect(chart.locator("live-panel text.at")).to_be_visible()
+    chart.keyboard.press("Escape")
+    expect(latest(chart)).to_have_text(["4.00", "40.0"])
+    expect(slider).to_be_focused()
+    expect(slider).to_have_attribute("aria-valuetext", re.compile("^latest at "))
+
+
+def test_a_paused_panel_keeps_what_it_shows_and_can_be_read(embed, other, channel):
+    kinds = "".join(f'{{% live_panel channel="{channel}" type="{kind}" %}}' for kind in ("timeseries", "stat", "raw"))
+    page = embed(f'{kinds}{{% live_value channel="{channel}" %}}', height=1200)
+    other.publish(channel, frame(1, 2))
+    entries = page.locator(".entry")
+    expect(latest(page)).to_have_text("2.00")
+    expect(entries).to_have_count(1)
+    pause = "(yes) => document.querySelectorAll('live-panel').forEach((one) => one.toggleAttribute('paused', yes))"
+    page.evaluate(pause, True)
+    drawn = page.locator(LINE).get_attribute("d")
+    other.publish(channel, frame(3))
+    expect(page.locator("live-value .number")).to_have_text("3.00")  # it has come
+    page.locator("live-panel").first.evaluate("(node) => { node.style.inlineSize = '300px'; }")
+    expect(page.locator(LINE)).not_to_have_attribute("d", drawn)  # in its new size
+    assert page.locator(LINE).get_attribute("d").count("L") == 1
+    expect(latest(page)).to_have_text("2.00")
+    expect(page.locator(".stat")).to_have_text("2.00")
+    expect(entries).to_have_count(1)
+    page.mouse.move(*place(page, 0.1))
+    expect(latest(page)).to_have_text("1.00")
+    page.mouse.move(0, 0)
+    page.evaluate(pause, False)
+    expect(latest(page)).to_have_text("3.00")
+    expect(page.locator(".stat")).to_have_text("3.00")
+    expect(entries).to_have_count(2)
+
+
+def test_series_that_end_leave_the_chart_as_it_was(embed, other, channel):
+    page = embed(f'{{% live_panel channel="{channel}" labels="job=1" title="Load" %}}')
+    now = int(time.time() * 1000)
+    for job, moment, value in ((1, now - 400_000, 7), (2, now, 8)):
+        fields = [{"name": "time", "type": "time"}, {"name": "a", "type": "number", "labels": {"job": str(job)}}]
+        other.publish(channel, {"schema": {"fields": fields}, "data": {"values": [[moment], [value]]}})
+        expect(page.get_by_role("img", name=re.compile("^Load, .*: a 7.00, 1 points"))).to_be_visible()
+    other.publish(channel, {"data": {"values": [[1], [2], [3]]}})
+    said = re.compile(r"^Load, Waiting for a whole frame, latest at [\d:]+: a 7\.00, 1 points")
+    expect(page.get_by_role("img", name=said)).to_be_visible()  # the table has nothing of it any more
+    page.mouse.move(*place(page, 0.5))
+    expect(latest(page)).to_have_text("7.00")
+
+
+def test_an_element_that_is_moved_keeps_what_it_shows(chart, other, channel):
+    inside = chart.evaluate_handle("() => document.querySelector('live-panel').shadowRoot.firstElementChild")
+    chart.evaluate("() => document.querySelector('main').append(document.querySelector('live-panel'))")
+    other.publish(channel, frame(5))
+    expect(latest(chart).first).to_have_text("5.00")
+    assert chart.evaluate("(node) => node.isConnected", inside)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -275,9 +429,20 @@ def test_live_switched_off_is_said_and_not_tried(embed, tmp_path, channel):
 
 
 def test_a_refused_channel_is_explained(embed):
-    page = embed('{% live_panel channel="nowhere/at/all" %}{% live_value channel="nowhere/at/all" %}')
+    page = embed("<p>Wait</p>")
+    page.evaluate("addEventListener('live-state', ({ detail }) => (window.told ??= []).push(detail))")
+    page.evaluate("""() => {
+      for (const name of ["live-panel", "live-value"]) {
+        const element = document.createElement(name);
+        element.setAttribute("channel", "nowhere/at/all");
+        document.querySelector("main").append(element);
+      }
+    }""")
     expect(page.locator("live-panel .trouble")).to_have_text("There is no such channel")
     expect(page.locator("live-value .trouble")).to_have_text(" (There is no such channel)")
+    told = page.evaluate("window.told")
+    assert [(each["text"], each["connection"]) for each in told] == [("There is no such channel", False)] * 2
+    assert told[0]["error"]["code"] in (102, 404)
 
 
 def test_elements_follow_their_attributes_and_leave_nothing(embed, other, channel):

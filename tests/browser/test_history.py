@@ -64,15 +64,15 @@ def test_a_panel_opened_after_60_seconds_shows_them_at_once(site, open_page, mak
     page = open_page()
     sent = listen(page)
     page.goto(f"/d/{dashboard['uid']}")
-    expect_points(page.locator(".chart"), seconds, "0 20.0, 1 21.0")
-    expect(page.locator(".legend-name")).to_have_text(["0", "1"])
-    expect(page.locator(".spark-line")).to_have_attribute("d", re.compile(r"^M[^L]*(L[^L]*){59}$"))
+    expect_points(page.locator("live-panel .picture"), seconds, "0 20.0, 1 21.0")
+    expect(page.locator(".legend .name")).to_have_text(["0", "1"])
+    expect(page.locator(".spark .line")).to_have_attribute("d", re.compile(r"^M[^L]*(L[^L]*){59}$"))
     expect(page.locator(".entry")).to_have_count(50)
     assert [command.get("since") for command in history_commands(sent)] == [None]
 
     # What comes now goes on where the past ends.
     push_seconds(site, stream, [now + 1], lambda second: ["m,cpu=0 a=1", "m,cpu=1 a=2"])
-    expect_points(page.locator(".chart"), range(now - 59, now + 2), "0 1.00, 1 2.00")
+    expect_points(page.locator("live-panel .picture"), range(now - 59, now + 2), "0 1.00, 1 2.00")
 
 
 def test_fields_label_sets_and_types_that_appear_later_join_the_chart(site, open_page, make_dashboard, stream):
@@ -82,7 +82,7 @@ def test_fields_label_sets_and_types_that_appear_later_join_the_chart(site, open
     push_seconds(site, stream, [start], lambda second: ["m,host=x a=1"])
     page = open_page(f"/d/{dashboard['uid']}")
     page.evaluate("window.__marker = true")
-    chart = page.locator(".chart")
+    chart = page.locator("live-panel .picture")
     expect_points(chart, [start], "a 1.00")
 
     both = "a x 5.00, loss x 5.00, a y 6.00, b y 7.00"
@@ -103,7 +103,7 @@ def test_fields_label_sets_and_types_that_appear_later_join_the_chart(site, open
 
     # A page opened now sees the same, read from the history.
     late = open_page(f"/d/{dashboard['uid']}")
-    expect_points(late.locator(".chart"), range(start, start + len(steps) + 1), steps[-1][1])
+    expect_points(late.locator("live-panel .picture"), range(start, start + len(steps) + 1), steps[-1][1])
 
 
 def test_wide_frames_become_the_same_series(site, open_page, make_dashboard, stream):
@@ -113,7 +113,7 @@ def test_wide_frames_become_the_same_series(site, open_page, make_dashboard, str
     start = int(time.time()) - 60
     push_seconds(site, wide, range(start, start + 20), lambda second: [f"m,cpu={second % 2} a={second % 2}"])
     page = open_page(f"/d/{dashboard['uid']}")
-    chart = page.locator(".chart")
+    chart = page.locator("live-panel .picture")
     expect_points(chart, range(start, start + 20), f"{start % 2} {start % 2:.2f}, {1 - start % 2} {1 - start % 2:.2f}")
     push_seconds(site, wide, [start + 20], lambda second: [f"m,cpu={cpu} a=5" for cpu in (0, 1, 2)])
     push_seconds(site, stream, [start + 21], lambda second: [f"m,cpu={cpu} a=6" for cpu in (0, 1, 2)])
@@ -166,7 +166,7 @@ def test_what_was_missed_while_away_is_there_afterwards(site, open_page, make_da
     page = open_page()
     sent = listen(page)
     page.goto(f"/d/{dashboard['uid']}")
-    chart = page.locator(".chart")
+    chart = page.locator("live-panel .picture")
     expect_points(chart, range(start, start + 10), "a 1.00")
     push_seconds(site, stream, range(start + 10, start + 15), lambda second: ["m a=2"])
     expect_points(chart, range(start, start + 15), "a 2.00")

@@ -14,6 +14,7 @@ PAGE = """{{% load live static %}}<!doctype html>
 <html lang="en">
 <head>
   <meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
   <meta name="color-scheme" content="light dark">
   <title>A page of my own</title>
   <link rel="icon" href="data:,">

@@ -3,7 +3,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { chosenSeries, currentValue, formatMark, formatTime, formatValue } from "../../live/static/live/format.js";
+import {
+  chosenSeries,
+  currentSeries,
+  currentValue,
+  formatMark,
+  formatParts,
+  formatTime,
+  formatValue,
+  shownSeries,
+} from "../../live/static/live/format.js";
 import { FrameTable } from "../../live/static/live/frames.js";
 
 const table = (...messages) => {
@@ -31,6 +40,22 @@ test("values have about three digits, their unit, or the decimals that are asked
   assert.deepEqual([formatMark(2500, "bytes"), formatMark(0.1 + 0.2)], ["2.5 kB", "0.3"]);
 });
 
+test("a unit is told apart from what is before it", () => {
+  assert.deepEqual(formatParts(1500, "bytes"), ["1.50", "kB"]);
+  assert.deepEqual(formatParts(7, "km per h"), ["7.00", "km per h"]);
+  assert.deepEqual(formatParts("five o'clock", "h"), ["five o'clock", ""]);
+  assert.deepEqual(formatParts(1234567), ["1.23", "M"]);
+});
+
+test("of many series those that go on come before those that ended, and of these the latest", () => {
+  const all = Array.from({ length: 15 }, (_, index) => ({ key: index, newest: index < 5 ? index * 1000 : 60_000 - index }));
+  assert.deepEqual(shownSeries(all, 60_000).map(({ key }) => key), [3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
+  assert.equal(shownSeries(all.slice(0, 12), 60_000).length, 12);
+  // Those that take turns do not take each other's place.
+  const turns = Array.from({ length: 15 }, (_, key) => ({ key, newest: key % 2 ? 60_000 : 59_000 }));
+  assert.deepEqual(shownSeries(turns, 60_000).map(({ key }) => key), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+});
+
 test("times are those of a day with 24 hours", () => {
   const midnight = new Date(2026, 0, 1, 0, 0, 5).getTime();
   assert.equal(formatTime(midnight), "00:00:05");
@@ -56,6 +81,8 @@ test("a chart has numbers only, a value may be a text", () => {
 test("of a field that changed its type, the value of the type that came last", () => {
   const made = table(frame([number("a")], [1, 5]), frame([{ name: "a", type: "string" }], [2, "five"]));
   assert.equal(currentValue({ table: made, last: {} }, ["a"], ""), "five");
+  assert.equal(currentSeries(made, ["a"], "").type, "string");
+  assert.equal(currentSeries(made, ["nothing"], ""), undefined);
 });
 
 test("of other JSON, what is at the path, and nothing that is not the message's own", () => {

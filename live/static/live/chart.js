@@ -1,181 +1,137 @@
 // Lines over time in a box: SVG, whose colours and fonts are the style sheet's, so that it follows them by itself.
 
+import { set, setText, svg } from "./dom.js";
 import { formatMark, formatTime } from "./format.js";
+import { linePaths, timeMarks, timeRange, valueRange, valueScale } from "./scales.js";
 
-const SVG = "http://www.w3.org/2000/svg";
-const LONGEST_SPAN = 5 * 60 * 1000; // ms
-const SHORTEST_SPAN = 20 * 1000;
-const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120].map((seconds) => seconds * 1000);
 const TOP = 6;
 const RIGHT = 10;
 const BOTTOM = 20;
+const EDGE = 3; // px around the lines in which half of a stroke or of a dot is seen
 const CHARACTER = 6.6; // px that a character of a mark takes at most
 const MARK_HEIGHT = 36; // px between two marks, at least
 const MARK_WIDTH = 76;
+const TIME_WIDTH = 60; // px of a time of day
+const MOST_AREAS = 3; // more lines than these hide each other's areas
 
 /** Colours that lines have, one after the other: the classes `s1` to `s8`. */
 export const COLOURS = 8;
 
-const LARGEST = 1e300; // beyond it, and below its inverse, there is no room to calculate
-const SMALLEST_PART = 1e-12; // of a value: what differs less is the same, for marks have no more digits
-
-/** The time that a chart of these series shows, `[from, to]` in ms: up to their newest value, and not longer than 5 min. */
-export function timeRange(series) {
-  const to = Math.max(...series.map(({ newest }) => newest));
-  const first = Math.min(...series.map(({ times }) => times[0]));
-  return [to - Math.min(LONGEST_SPAN, Math.max(SHORTEST_SPAN, to - first)), to];
-}
-
-/**
- * A scale around the values from `low` to `high`, with about `count` steps between round marks: `{low, high, marks}`. Zero
- * belongs to it where it is not far away.
- */
-export function valueScale(low, high, count) {
-  let [from, to] = low <= high ? [Math.max(low, -LARGEST), Math.min(high, LARGEST)] : [0, 1]; // or no value at all
-  const size = Math.max(Math.abs(from), Math.abs(to));
-  if (to - from <= size * SMALLEST_PART || size < 1 / LARGEST) {
-    const room = size < 1 / LARGEST ? 1 : size / 2;
-    [from, to] = [from - room, to + room];
-  }
-  if (from > 0 && from < to - from) from = 0;
-  if (to < 0 && -to < to - from) to = 0;
-  const rough = (to - from) / Math.max(1, count);
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * [1, 2, 2.5, 5, 10].find((each) => power * each >= rough * 0.999);
-  const first = Math.floor(from / step + 1e-9);
-  const last = Math.ceil(to / step - 1e-9);
-  const marks = [];
-  for (let mark = first; mark <= last; mark += 1) marks.push(Number((mark * step).toPrecision(12)));
-  return { low: marks[0], high: marks.at(-1), marks };
-}
-
-/** Round moments between `from` and `to`, no more than `count`, and their distance: `{marks, step}`, all in ms. */
-export function timeMarks(from, to, count) {
-  const step = TIME_STEPS.find((each) => (to - from) / each <= Math.max(1, count)) ?? LONGEST_SPAN;
-  const marks = [];
-  for (let mark = Math.ceil(from / step) * step; mark <= to; mark += step) marks.push(mark);
-  return { marks, step };
-}
-
-/**
- * A series as the `d` of a path; `x` and `y` make pixels of times and values. Missing values interrupt the line, a value
- * between two of them is a dot (of a line with round ends). Of more than two points a pixel, only those that can be seen
- * are left: the first, the lowest, the highest and the last of each column, so its length follows the width.
- */
-export function linePath({ times, values }, from, x, y, width) {
-  let begin = times.findIndex((time) => time >= from);
-  if (begin < 0) return "";
-  if (begin > 0) begin -= 1; // the line comes in from the left
-  const dense = times.length - begin > 2 * width;
-  const parts = [];
-  let open = null; // the column under way: {left, low, high, last}
-  let points = 0; // of the line under way
-  const close = () => {
-    if (open === null) return;
-    if (open.low !== open.high) parts.push(`V${round(open.low)}V${round(open.high)}V${round(open.last)}`);
-    open = null;
-  };
-  const end = () => {
-    close();
-    if (points === 1) parts.push("h0");
-    points = 0;
-  };
-  for (let index = begin; index < times.length; index += 1) {
-    const value = values[index] === null ? NaN : Number(values[index]);
-    if (!Number.isFinite(value)) {
-      end();
-      continue;
-    }
-    const exact = x(times[index]);
-    const left = dense ? Math.round(exact) : exact;
-    const top = y(value);
-    if (dense && open?.left === left) {
-      open.low = Math.min(open.low, top);
-      open.high = Math.max(open.high, top);
-      open.last = top;
-      points += 1;
-      continue;
-    }
-    close();
-    parts.push(`${points === 0 ? "M" : "L"}${round(left)},${round(top)}`);
-    points += 1;
-    if (dense) open = { left, low: top, high: top, last: top };
-  }
-  end();
-  return parts.join("");
-}
-
-/** One chart; `element` is its SVG. Series are those of a `FrameTable`; nothing is drawn but by `draw`. */
+/** One chart; `element` is its SVG. Series are those of a `FrameTable`; nothing is drawn but by `draw` and `point`. */
 export class Chart {
   constructor() {
-    this.marks = svg("g");
-    this.lines = svg("svg"); // one in the other, since it cuts off what is outside
+    this.values = svg("g");
+    this.times = svg("g");
+    this.lines = svg("svg", { class: "lines" }); // one in the other, since it cuts off what is outside
+    this.line = svg("line", { class: "cursor" });
+    this.time = svg("text", { class: "time at" });
+    this.dots = svg("g");
+    this.cursor = svg("g", { visibility: "hidden" }, this.line, this.dots, this.time);
     this.element = svg("svg", { "aria-hidden": "true", focusable: "false" });
-    this.element.append(this.marks, this.lines);
+    this.element.append(this.values, this.times, this.lines, this.cursor);
+    this.scale = null; // what was drawn last: {from, to, x, y, left, wide, tall}, pixels inside of the box of the lines
+    this.marked = "";
+    this.marks = new Map(); // moment -> its mark
   }
 
   /** Draw these series, of which at least one has a value, in a box of so many pixels. */
   draw(series, width, height, unit) {
     const [from, to] = timeRange(series);
     const tall = Math.max(1, height - TOP - BOTTOM);
-    const { low, high, marks } = valueScale(...extremes(series, from), Math.floor(tall / MARK_HEIGHT));
+    const { low, high, marks } = valueScale(...valueRange(series, from), Math.floor(tall / MARK_HEIGHT));
     const texts = marks.map((mark) => formatMark(mark, unit));
     const left = Math.max(...texts.map((text) => text.length)) * CHARACTER + 8;
     const wide = Math.max(1, width - left - RIGHT);
     const x = (time) => ((time - from) / (to - from)) * wide;
     const y = (value) => ((high - value) / (high - low)) * tall;
+    this.scale = { from, to, x, y, left, wide, tall, width };
 
     set(this.element, { viewBox: `0 0 ${width} ${height}`, width, height });
-    set(this.lines, { x: left, y: TOP, width: wide, height: tall });
-    const shapes = marks.flatMap((mark, index) => {
-      const top = TOP + y(mark);
-      const line = svg("line", { x1: left, x2: width - RIGHT, y1: top, y2: top });
-      return [line, text(texts[index], { class: "value", x: left - 6, y: top + 4 })];
-    });
-    const times = timeMarks(from, to, Math.floor(wide / MARK_WIDTH));
-    for (const mark of times.marks) {
-      const place = left + x(mark);
-      if (place < left + 20 || place > width - 26) continue; // half of its text would be outside
-      shapes.push(text(formatTime(mark, times.step >= 60_000), { class: "time", x: place, y: height - 4 }));
+    const box = { x: left - EDGE, y: TOP - EDGE, width: wide + 2 * EDGE, height: tall + 2 * EDGE };
+    set(this.lines, { ...box, viewBox: `${-EDGE} ${-EDGE} ${box.width} ${box.height}` });
+    this.#drawValues(texts, marks.map(y));
+    this.#drawTimes(timeMarks(from, to, Math.floor(wide / MARK_WIDTH)));
+    this.#drawLines(series, y(Math.min(Math.max(0, low), high)));
+  }
+
+  /** The moment at so many pixels from the left of what was drawn last. */
+  momentAt(pixel) {
+    const { from, to, left, wide } = this.scale;
+    return from + Math.min(1, Math.max(0, (pixel - left) / wide)) * (to - from);
+  }
+
+  /** Mark a moment, with a dot on each line that has a value there (not NaN); null marks none. */
+  point(moment, values = []) {
+    const shown = moment !== null;
+    set(this.cursor, { visibility: shown ? "visible" : "hidden" });
+    const { x, y, left, tall, width } = this.scale;
+    const place = shown ? left + x(moment) : -Infinity;
+    for (const { node, x: middle } of this.marks.values()) {
+      set(node.lastChild, { visibility: Math.abs(middle - place) < TIME_WIDTH ? "hidden" : null });
     }
-    this.marks.replaceChildren(...shapes);
-    while (this.lines.childElementCount > series.length) this.lines.lastElementChild.remove();
+    if (!shown) return;
+    set(this.line, { x1: place, x2: place, y1: TOP, y2: TOP + tall });
+    set(this.time, { x: Math.min(Math.max(place, TIME_WIDTH / 2), width - TIME_WIDTH / 2), y: TOP + tall + BOTTOM - 4 });
+    setText(this.time, formatTime(moment));
+    while (this.dots.childElementCount > values.length) this.dots.lastChild.remove();
+    values.forEach((value, index) => {
+      const name = `s${(index % COLOURS) + 1}`;
+      const dot = this.dots.children[index] ?? this.dots.appendChild(svg("circle", { class: name, r: 3.5 }));
+      set(dot, Number.isFinite(value) ? { cx: place, cy: TOP + y(value), visibility: null } : { visibility: "hidden" });
+    });
+  }
+
+  #drawValues(texts, places) {
+    const { left, wide } = this.scale;
+    const marked = [left, wide, ...texts, ...places].join(" ");
+    if (marked === this.marked) return;
+    this.marked = marked;
+    const shapes = places.flatMap((place, index) => {
+      const line = svg("line", { x1: left, x2: left + wide, y1: TOP + place, y2: TOP + place });
+      const text = svg("text", { class: "value", x: left - 6, y: TOP + place + 4 });
+      text.append(texts[index]);
+      return [line, text];
+    });
+    this.values.replaceChildren(...shapes);
+  }
+
+  // Marks move to the left with their moment, and are not made anew.
+  #drawTimes({ marks, step }) {
+    const { x, left, tall, width } = this.scale;
+    const size = `${step} ${tall}`;
+    for (const [moment, mark] of this.marks) {
+      if (mark.size === size && marks.includes(moment)) continue;
+      mark.node.remove();
+      this.marks.delete(moment);
+    }
+    for (const moment of marks) {
+      let mark = this.marks.get(moment);
+      if (!mark) {
+        const text = svg("text", { class: "time", y: TOP + tall + BOTTOM - 4 });
+        text.append(formatTime(moment, step >= 60_000));
+        mark = { size, node: svg("g", {}, svg("line", { y1: TOP, y2: TOP + tall }), text) };
+        this.times.append(mark.node);
+        this.marks.set(moment, mark);
+      }
+      mark.x = left + x(moment);
+      const cut = mark.x < left + 20 || mark.x > width - 26; // half of its text would be outside
+      set(mark.node, { transform: `translate(${mark.x.toFixed(1)})` });
+      set(mark.node.lastChild, { display: cut ? "none" : null });
+    }
+  }
+
+  #drawLines(series, base) {
+    const { from, x, y, wide } = this.scale;
+    while (this.lines.childElementCount > series.length) this.lines.lastChild.remove();
     series.forEach((one, index) => {
-      const path = this.lines.children[index] ?? this.lines.appendChild(svg("path"));
-      set(path, { class: `line s${(index % COLOURS) + 1}`, d: linePath(one, from, x, y, wide) });
+      const shapes = ["area", "line", "dots"].map((name) => svg("path", { class: name }));
+      const group = this.lines.children[index] ?? this.lines.appendChild(svg("g", {}, ...shapes));
+      const [area, line, dots] = group.children;
+      const paths = linePaths(one, from, x, y, wide, base);
+      set(group, { class: `s${(index % COLOURS) + 1}` });
+      set(area, { d: series.length <= MOST_AREAS ? paths.area : "" });
+      set(line, { d: paths.line, class: paths.dense ? "line dense" : "line" });
+      set(dots, { d: paths.dots });
     });
   }
-}
-
-function extremes(series, from) {
-  let [low, high] = [Infinity, -Infinity];
-  for (const { times, values } of series) {
-    for (let index = times.length - 1; index >= 0 && times[index] >= from; index -= 1) {
-      const value = values[index] === null ? NaN : Number(values[index]);
-      if (!Number.isFinite(value)) continue;
-      low = Math.min(low, value);
-      high = Math.max(high, value);
-    }
-  }
-  return [low, high];
-}
-
-function svg(name, attributes = {}) {
-  const node = document.createElementNS(SVG, name);
-  set(node, attributes);
-  return node;
-}
-
-function text(content, attributes) {
-  const node = svg("text", attributes);
-  node.textContent = content;
-  return node;
-}
-
-function set(node, attributes) {
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-}
-
-function round(number) {
-  return Math.round(number * 100) / 100;
 }

@@ -12,7 +12,11 @@ const ENGLISH = {
   back: "Connected again",
   chart: "Chart",
   empty: "no data yet",
+  moment: "point in time",
+  at: "{time}: {values}",
   latest: "latest at {time}: {values}",
+  points: "{count} points in time since {time}",
+  earlier: "earlier",
   more: "and {count} more",
 };
 
@@ -23,6 +27,9 @@ export const url = told.url ?? "";
 
 /** Whether the server has Live switched on. */
 export const enabled = told.enabled ?? true;
+
+/** Whether the elements tell those who hear the page that the connection is lost; else the page does. */
+export const announce = told.announce ?? true;
 
 /** What the elements say. */
 export const texts = { ...ENGLISH, ...told.texts };

@@ -28,6 +28,30 @@ export function frames(channel, { onUpdate, onError } = {}) {
   return shared.add({ onUpdate, onError });
 }
 
+/**
+ * The messages of a channel as they are, its history first: what `frames` gives, without a table. `past` is true also for
+ * what was known before.
+ */
+export function messages(channel, { onUpdate, onError }) {
+  const fail = (error) => {
+    if (error === null && source.error === null) return;
+    source.error = error;
+    onError(error);
+  };
+  const source = { channel, last: undefined, error: null, close: () => subscription.close() };
+  const subscription = subscribe(channel, {
+    onData: (message, { initial, late, past }) => {
+      source.last = message;
+      onUpdate(source, initial || late || past);
+    },
+    onState: (state) => {
+      if (state === "subscribed") fail(null);
+    },
+    onError: fail,
+  });
+  return source;
+}
+
 class Shared {
   constructor(channel) {
     this.channel = channel;

@@ -1,7 +1,6 @@
-// One panel on the page: its frame with title and tools, and the view in it.
+// One panel on the page: its frame with title and tools, and the `<live-panel>` in it.
 
 import { element } from "./page.js";
-import { makeView } from "./views.js";
 
 const ARROWS = { ArrowLeft: ["x", -1], ArrowRight: ["x", 1], ArrowUp: ["y", -1], ArrowDown: ["y", 1] };
 const SIZES = { x: "w", y: "h" };
@@ -27,12 +26,13 @@ export class Card {
       const [axis, step] = arrow;
       actions.nudge(this.panel.id, event.shiftKey ? SIZES[axis] : axis, step);
     });
-    this.view = null;
+    // The header of the page says what is wrong with the connection.
+    this.body.addEventListener("live-state", ({ detail }) => this.setState(detail.connection ? "" : detail.text));
     this.shown = "";
     this.setPanel(panel);
   }
 
-  /** Show another state of the same panel; the view is kept where what it shows is the same. */
+  /** Show another state of the same panel; its element is kept where what it shows is the same. */
   setPanel(panel) {
     this.panel = panel;
     const name = panel.title || panel.channel;
@@ -45,21 +45,20 @@ export class Card {
     const shown = JSON.stringify(content);
     if (shown === this.shown) return;
     this.shown = shown;
-    const old = this.view;
-    this.view = makeView(panel, (text) => this.setState(text));
-    this.body.replaceChildren(this.view.element);
+    this.setState("");
+    this.body.replaceChildren(livePanel(content));
     this.body.dataset.type = panel.type;
-    old?.close();
   }
 
   setState(text) {
     this.state.textContent = text;
     this.state.title = text;
   }
+}
 
-  close() {
-    this.view.close();
-  }
+/** The element that shows a panel, or a part of one: `channel`, `type`, `title`, `fields`, `labels`, `unit`. */
+export function livePanel({ channel, type, title, fields = [], labels, unit }) {
+  return element("live-panel", { channel, type, title, fields: fields.join(","), labels, unit });
 }
 
 function icon(path) {

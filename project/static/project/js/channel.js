@@ -3,13 +3,12 @@
 import { isFrame } from "../../live/frames.js";
 import { subscribe } from "../../live/live.js";
 import { explainPublish, publish } from "./api.js";
-import { makeView, MessageLog } from "./views.js";
+import { livePanel } from "./card.js";
 
 const WINDOW = 5000; // ms over which the rate is measured
 const STEP = 500; // ms between two texts of the rate
 
 const byId = (id) => document.getElementById(id);
-const log = new MessageLog("Messages");
 const form = byId("publish-form");
 const narrow = matchMedia("(max-width: 760px)");
 const fault = form.querySelector(".form-error");
@@ -38,14 +37,16 @@ class Opened {
     this.arrivals = []; // times of the messages in the window
     this.refusal = ""; // why it may not be watched
     this.note = ""; // what is wrong with what comes
-    log.clear();
+    this.chart = livePanel({ channel, type: "timeseries", title: channel });
+    this.log = livePanel({ channel, type: "raw", title: "Messages" });
+    this.chart.addEventListener("live-state", ({ detail }) => this.broken(detail.error));
     byId("raw-empty").hidden = false;
     byId("raw-empty").textContent = "Waiting for the next message.";
     byId("chart").hidden = !frames;
-    this.view = makeView({ type: "timeseries", title: channel, channel, fields: [], labels: "", unit: "" }, (text) => this.trouble(text));
-    byId("chart").replaceChildren(this.view.element);
+    byId("chart").replaceChildren(this.chart);
+    byId("raw").replaceChildren(this.log);
     this.subscription = subscribe(channel, {
-      history: false, // the messages as they come, with the time of their coming
+      history: false, // what comes is counted
       onData: (message, info) => this.receive(message, info),
       onState: (state) => {
         if (state === "subscribed") this.refused("");
@@ -62,9 +63,7 @@ class Opened {
       this.received += 1;
       this.arrivals.push(performance.now());
     }
-    if (paused) return;
     byId("raw-empty").hidden = true;
-    log.add(message, past);
   }
 
   refused(text) {
@@ -72,13 +71,16 @@ class Opened {
     this.describe();
     if (!text) return;
     byId("raw-empty").textContent = "Nothing comes from here.";
-    byId("raw-empty").hidden = log.element.childElementCount > 0;
   }
 
-  // The view's own trouble; that it may not be watched is said already.
-  trouble(text) {
-    this.note = text;
+  // What came did not fit; that the channel may not be watched is said already.
+  broken(error) {
+    this.note = error?.code === 0 ? `Waiting for a whole frame: ${error.message}.` : "";
     this.describe();
+  }
+
+  pause(yes) {
+    for (const panel of [this.chart, this.log]) panel.toggleAttribute("paused", yes);
   }
 
   describe() {
@@ -101,7 +103,6 @@ class Opened {
   close() {
     clearInterval(this.timer);
     this.subscription.close();
-    this.view.close();
   }
 }
 
@@ -113,7 +114,7 @@ function explain(code, message) {
 
 function setPaused(yes) {
   paused = yes;
-  open?.view.pause(yes);
+  open?.pause(yes);
   byId("pause").setAttribute("aria-pressed", String(yes));
   byId("pause").textContent = yes ? "Go on" : "Pause";
 }
@@ -143,7 +144,6 @@ async function send() {
   if (open.channel === channel) sayPublished(answer.status === 200 ? "Published" : "", explainPublish(answer));
 }
 
-byId("raw").append(log.element);
 byId("pause").addEventListener("click", () => setPaused(!paused));
 form.addEventListener("submit", (event) => {
   event.preventDefault();

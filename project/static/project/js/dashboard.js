@@ -43,10 +43,8 @@ function render() {
     cards.set(panel.id, card);
     return card.element;
   });
-  for (const [id, card] of cards) {
-    if (wanted.has(id)) continue;
-    card.close();
-    cards.delete(id);
+  for (const id of cards.keys()) {
+    if (!wanted.has(id)) cards.delete(id);
   }
   showMode();
 }
@@ -56,7 +54,7 @@ function showMode() {
   document.body.classList.toggle("editing", editing);
   byId("view-actions").hidden = editing;
   byId("edit-actions").hidden = !editing;
-  byId("title").hidden = editing;
+  byId("title").classList.toggle("visually-hidden", editing); // the page keeps its heading
   byId("title-field").hidden = !editing;
   if (editing && byId("title-input").value !== draft.title) byId("title-input").value = draft.title;
   grid.setEditable(editing);

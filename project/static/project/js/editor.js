@@ -1,8 +1,8 @@
 // The dialog in which a panel is made or changed. Everything it offers can be typed as well.
 
+import { frames } from "../../live/live.js";
 import { CHANNEL, listChannels } from "./api.js";
 import { element } from "./page.js";
-import { knownLabels } from "./streams.js";
 
 const dialog = document.getElementById("panel-dialog");
 const form = dialog.querySelector("form");
@@ -10,6 +10,7 @@ const inputs = form.elements;
 const chips = document.getElementById("field-chips");
 const error = form.querySelector(".form-error");
 let channels = [];
+let labelled = null; // where the labels that are offered come from
 
 /**
  * Let a person change a panel. Returns the new panel (same id), or null when it was cancelled. `limits` has
@@ -48,6 +49,7 @@ export async function editPanel(panel, { title, limits }) {
       "close",
       () => {
         form.removeEventListener("submit", submit);
+        followLabels("");
         resolve(result);
       },
       { once: true },
@@ -102,12 +104,30 @@ function chosenFields() {
   return [...new Set([...ticked, ...typed])].filter(Boolean);
 }
 
+// Offer the labels that a channel has, also those that come while the dialog is open; "" is no channel.
+function followLabels(channel) {
+  labelled?.close();
+  offerLabels([]);
+  labelled = channel === "" ? null : frames(channel, { onUpdate: offerNew });
+  if (labelled !== null) offerNew(labelled);
+}
+
+function offerNew({ table }) {
+  offerLabels(table.series.flatMap(({ labels }) => [...labels].map(([name, value]) => `${name}=${value}`)));
+}
+
+function offerLabels(labels) {
+  const list = document.getElementById("label-list");
+  const wanted = [...new Set(labels)].sort();
+  if (wanted.join("\n") === [...list.children].map(({ value }) => value).join("\n")) return;
+  list.replaceChildren(...wanted.map((value) => element("option", { value })));
+}
+
 // One tick box for each field that the channel has or the panel names; the labels known of it as suggestions.
 function showFields(chosen) {
   const name = inputs.channel.value.trim();
   const schema = channels.find(({ channel }) => channel === name)?.data?.schema;
-  const labels = knownLabels(name).map((label) => element("option", { value: label }));
-  document.getElementById("label-list").replaceChildren(...labels);
+  followLabels(schema ? name : "");
   const known = (schema?.fields ?? [])
     .filter(({ name, type }) => type !== "time" && !/^labels$/i.test(name ?? ""))
     .map(({ name }) => name);

@@ -52,13 +52,6 @@ export async function confirmed(title, text, yes) {
   return (await ask(dialog)) === "yes";
 }
 
-/** Call `callback` when the colours of the page change; returns a function that ends it. */
-export function onThemeChange(callback) {
-  const observer = new MutationObserver(callback);
-  observer.observe(document.documentElement, { attributeFilter: ["data-theme"] });
-  return () => observer.disconnect();
-}
-
 const STATES = {
   idle: ["Not connected", ""],
   connecting: ["Connecting", "The connection is being made."],
