@@ -2,6 +2,7 @@
 
 import pytest
 from channels.layers import InMemoryChannelLayer
+from django.conf import settings
 
 from live.conf import LiveSettings
 from live.node import Node
@@ -9,6 +10,35 @@ from live.store import MemoryStore
 
 PAUSE = "longest pause"
 """The property of a test's report that says what its clients saw."""
+LONG = (
+    "tests/cluster/test_faults.py",
+    "tests/cluster/test_plugins.py",
+    "tests/browser/",
+    "tests/packaging/test_tutorial.py",
+    "tests/docs/test_blocks.py",
+    "tests/bootstrap/test_bench.py",
+    "tests/commands/test_live.py",
+    "tests/cluster/",
+    "tests/test_drain.py",
+    "tests/docs/",
+    "tests/bootstrap/",
+    "tests/integration/",
+    "tests/commands/",
+    "tests/packaging/",
+    "tests/test_admin.py",
+    "tests/plugins/test_runner.py",
+    "tests/client/test_stateful.py",
+    "tests/test_two_nodes.py",
+    "tests/test_access",
+    "tests/api/test_schema.py",
+    "tests/project/test_streams.py",
+)
+"""What takes longest, in this order; folders whose files share a site or a browser stay together."""
+
+
+def pytest_configure():
+    """Makes hashing passwords quick: tests make many users and log in often, and how safe they are does not matter."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS]
 
 
 @pytest.fixture
@@ -31,6 +61,15 @@ async def make_node():
 @pytest.fixture
 async def node(make_node):
     return await make_node()
+
+
+def pytest_collection_modifyitems(items):
+    """Puts what takes long first: with several processes none of them then begins it when the others are done."""
+
+    def place(item):
+        return next((place for place, path in enumerate(LONG) if item.nodeid.startswith(path)), len(LONG))
+
+    items.sort(key=place)
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -111,12 +111,12 @@ def node_checks() -> list[Check]:
 def pytest_checks() -> list[Check]:
     """pytest over everything, and the coverage of `live` with the processes that the tests started.
 
-    Most tests wait for other processes more than they compute, so there are two at a time; more would be late for what
-    they time. The tests of a file stay together: they share a site.
+    Most tests wait for other processes more than they compute, so three at a time keep two cores busy. The tests of a
+    file stay together: they share a site. Files begin in the order of tests/conftest.py, the longest first.
     """
-    two = ("-n", "2", "--dist", "loadfile")
+    three = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
     return [
-        Check("pytest", python("-m", "coverage", "run", "-m", "pytest", *two)),
+        Check("pytest", python("-m", "coverage", "run", "-m", "pytest", *three)),
         Check("coverage combine", python("-m", "coverage", "combine", "--quiet")),
         Check("coverage of live", python("-m", "coverage", "report", f"--fail-under={LEAST_COVERAGE}")),
     ]
@@ -152,9 +152,11 @@ def test() -> int:
         end_with_parent(signal.SIGTERM)
     steps = Steps(prepare.STEPS + 1)
     prepare.prepare(steps, GROUPS)
-    needs = [debian.BROWSER, debian.REDIS, debian.NGINX, debian.HAPROXY, debian.COMPOSE, debian.SYSTEMD]
-    prepare.require_debian(steps, "browser, Redis, nginx, HAProxy, docker-compose, systemd", needs)
+    needs = [debian.BROWSER, debian.REDIS, debian.NGINX, debian.HAPROXY, debian.COMPOSE, debian.SYSTEMD, debian.CURL]
+    prepare.require_debian(steps, "browser, Redis, nginx, HAProxy, docker-compose, systemd, curl", needs)
     env, _ = npm.node_env()
+    # Where it is set, each of the hundreds of Python processes compiles every module anew.
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory(prefix="live-test-") as folder:
         docs = docs_checks(Path(folder, "docs"))
         checks = [*lint_checks(), *docs, *django_checks(), *node_checks(), *pytest_checks()]

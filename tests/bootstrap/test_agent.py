@@ -18,6 +18,7 @@ import pytest
 from line_protocol_parser import parse_line
 
 from project import agent
+from tests.cluster.process import uncovered_environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE = 20
@@ -94,7 +95,7 @@ def site() -> Iterator[Site]:
 @contextmanager
 def running_agent(url: str, *options: str) -> Iterator[subprocess.Popen]:
     command = [sys.executable, "-m", "project.agent", "--url", url, "--interval", "0.2", *options]
-    env = os.environ | {"LIVE_TOKEN": "secret-token"}
+    env = uncovered_environment() | {"LIVE_TOKEN": "secret-token"}
     with subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process

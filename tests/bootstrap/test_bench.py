@@ -11,6 +11,7 @@ import pytest
 
 from bench import __main__ as bench
 from bench.measure import LIVE, STOCK, Result
+from tests.cluster.process import uncovered_environment
 
 
 def result(server, subscribers, cpu_us):
@@ -67,7 +68,7 @@ def test_the_conditions_name_what_the_numbers_depend_on():
 
 def start(what, folder):
     """`make bench WHAT=<what>` with little to do, in a process group of its own."""
-    environment = {**os.environ, "WHAT": what, "SCALE": "0.01", "TMPDIR": str(folder)}
+    environment = {**uncovered_environment(), "WHAT": what, "SCALE": "0.01", "TMPDIR": str(folder)}
     # What the tests' own settings and a Redis of this machine say is not meant.
     for name in ("DJANGO_SETTINGS_MODULE", "LIVE_REDIS_URL", "LIVE_REDIS_SENTINELS", "WRITE"):
         environment.pop(name, None)

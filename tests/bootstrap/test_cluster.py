@@ -1,11 +1,11 @@
 """`make cluster` for real: what it prints, that a node is not missed, and that nothing of it outlives it."""
 
 import contextlib
-import os
 import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +14,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+from tests.cluster.process import uncovered_environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAMS = {"redis-server", "nginx", "daphne", "project.agent"}
@@ -41,7 +43,7 @@ class Cluster:
 @contextmanager
 def running_cluster(folder: Path) -> Iterator[Cluster]:
     # Not a child of make here, even when pytest is.
-    env = {key: value for key, value in os.environ.items() if key not in ("MAKELEVEL", "HOST", "PORT")}
+    env = {key: value for key, value in uncovered_environment().items() if key not in ("MAKELEVEL", "HOST", "PORT")}
     command = [sys.executable, "-m", "project.bootstrap", "cluster"]
     options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     env |= {"LIVE_VAR": str(folder), "PYTHONUNBUFFERED": "1"}
@@ -66,6 +68,7 @@ def wait_for_children(process: subprocess.Popen) -> list[psutil.Process]:
         words = {Path(word.split(" ")[0].rstrip(":")).name for child in children for word in child.cmdline()}
         if words >= PROGRAMS:
             return children
+        time.sleep(0.02)
 
 
 def get(url: str) -> int:
@@ -117,3 +120,4 @@ def wait_for_answer(url: str) -> None:
         with contextlib.suppress(OSError):
             assert get(url) == 200
             return
+        time.sleep(0.02)

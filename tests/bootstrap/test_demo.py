@@ -1,12 +1,12 @@
 """`make demo` for real on a free port: what it prints, and that nothing of it outlives it, however it ends."""
 
-import os
 import re
 import shlex
 import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,8 +18,12 @@ import pytest
 
 from project.bootstrap import demo
 from project.bootstrap.steps import SetupError
+from tests.cluster.process import uncovered_environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+
+# Five processes are started one after the other.
+pytestmark = pytest.mark.timeout(90)
 
 
 @dataclass
@@ -39,7 +43,7 @@ class Demo:
 
 def start(folder: Path, port: int, **options: object) -> subprocess.Popen:
     # Not a child of make here, even when pytest is.
-    env = {key: value for key, value in os.environ.items() if key not in ("MAKELEVEL", "HOST")}
+    env = {key: value for key, value in uncovered_environment().items() if key not in ("MAKELEVEL", "HOST")}
     return subprocess.Popen(
         [sys.executable, "-m", "project.bootstrap", "demo"],
         cwd=ROOT,
@@ -79,6 +83,7 @@ def wait_for_children(process: subprocess.Popen, names: set[str]) -> list[psutil
         children = psutil.Process(process.pid).children(recursive=True)
         if names <= {word for child in children for word in child.cmdline()}:
             return children
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

@@ -16,7 +16,7 @@ STOP_SECONDS = 10
 def uncovered_environment():
     """This process's environment, without what makes child processes measure their coverage.
 
-    The tracer makes a node several times slower; these tests are about what happens under load.
+    The tracer makes a node several times slower: nothing for tests under load, nor for what others cover.
     """
     return {key: value for key, value in os.environ.items() if not key.startswith(("COVERAGE_", "COV_CORE_"))}
 

@@ -53,10 +53,11 @@ class CountingPlugin(live.StreamPlugin):
                     began = time.monotonic()
                     await sender.send({"run": book.run, "pid": os.getpid(), "n": n})
                     book.write("sent", n=n, began=began)
-                    n += 1
                 except live.EngineUnavailable:
-                    # It goes on when the store does, unless it is told to end.
+                    # It goes on when the store does, unless it is told to end. What was not answered may have been
+                    # taken all the same, so no number is sent twice.
                     pass
+                n += 1
                 await asyncio.sleep(PAUSE)
 
 

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from tests.integration.conftest import login, make_site, nothing_left_open, site  # noqa: F401
+from tests.integration.conftest import login, make_site, nothing_left_open, settled, site  # noqa: F401
 from tests.site import ROOT
 
 SECONDS = 40

@@ -259,7 +259,7 @@ def test_where_the_kernel_tells_nothing(kernel):
 # The real kernel
 
 
-APPLICATION = "tests.commands.doctor_application.application"
+APPLICATION = f"tests.commands.doctor_application.served_by_{os.getpid()}"
 
 
 @pytest.fixture

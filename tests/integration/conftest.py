@@ -10,8 +10,17 @@ from tests.redis_server import RedisServer
 from tests.site import Site
 
 
+@pytest.fixture(scope="module")
+def settled():
+    """What is there before a module's tests is not looked through after each: that would take longer than most do."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
-def nothing_left_open():
+def nothing_left_open(settled):
     """A socket that a test forgot is that test's failure, not that of whichever runs when it is collected."""
     yield
     gc.collect()
