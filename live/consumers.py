@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import parse_qs
 
 from channels.consumer import AsyncConsumer
 
@@ -23,6 +24,9 @@ from live.node.outbox import RAW_SEND
 from live.origin import origin_allowed
 
 logger = logging.getLogger("live.request")
+
+JSON, PROTOBUF = "centrifuge-json", "centrifuge-protobuf"
+"""Subprotocols, the one that is chosen first where both are offered; JSON is spoken where none is."""
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -58,8 +62,23 @@ class OriginCheck:
         return refuse(receive, send)
 
 
+def choose_subprotocol(scope: dict[str, Any]) -> str | None:
+    """Of what a handshake offers, what is spoken here; None when nothing is.
+
+    Some clients offer an empty name, which must not be echoed (§0.2).
+    """
+    offered = scope.get("subprotocols") or []
+    return next((name for name in (JSON, PROTOBUF) if name in offered), None)
+
+
+def asks_for_protobuf(scope: dict[str, Any]) -> bool:
+    """Whether the address of a handshake does, which counts whatever subprotocol was chosen (§1.1)."""
+    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    return any(query.get(name, [""])[0] == "protobuf" for name in ("format", "cf_protocol"))
+
+
 class LiveConsumer(AsyncConsumer):
-    """One WebSocket speaking the Centrifuge JSON protocol."""
+    """One WebSocket speaking the Centrifuge protocol, as JSON or as protobuf."""
 
     channel_layer_alias = None  # type: ignore[assignment]
 
@@ -72,17 +91,12 @@ class LiveConsumer(AsyncConsumer):
             runtime.count_refused("draining")
             await send({"type": "websocket.close", "code": int(DisconnectCode.SHUTDOWN)})
             return
-        # Nothing is chosen but what we speak; some clients offer an empty name, which must not be echoed (§0.2).
-        offered = scope.get("subprotocols") or []
-        chosen = "centrifuge-json" if "centrifuge-json" in offered else None
+        chosen = choose_subprotocol(scope)
         await send({"type": "websocket.accept", "subprotocol": chosen})
-        if "centrifuge-protobuf" in offered and chosen is None:
-            runtime.count_refused("protocol")
-            await send({"type": "websocket.close", "code": int(DisconnectCode.INAPPROPRIATE_PROTOCOL)})
-            return
         # Publications need nothing of what middleware does to `send`; for each delivery it would cost.
         send = scope.get(RAW_SEND, send)
-        client = Client(node, scope["user"], send, session_key=scope.get(SESSION, ""))
+        binary = chosen == PROTOBUF or asks_for_protobuf(scope)
+        client = Client(node, scope["user"], send, session_key=scope.get(SESSION, ""), binary=binary)
         try:
             while True:
                 event = await receive()

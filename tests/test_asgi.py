@@ -102,10 +102,28 @@ async def test_too_large_a_message_on_a_server_that_is_not_daphne():
     await connection.task
 
 
-async def test_a_client_of_the_protobuf_flavour_is_told_at_once():
-    connection = Connection(live_application(), scope(subprotocols=["centrifuge-protobuf"]), CONNECT)
-    await connection.socket.until(lambda: connection.socket.close)
-    assert connection.socket.events[0]["subprotocol"] is None
-    assert connection.socket.close["code"] == 3506
-    assert runtime.current_node().counters.refused["protocol"] == 1
+PROTOBUF = "centrifuge-protobuf"
+
+
+@pytest.mark.parametrize(
+    ("fields", "chosen", "binary"),
+    [
+        ({}, None, False),
+        ({"subprotocols": [""]}, None, False),
+        ({"subprotocols": ["centrifuge-json"]}, "centrifuge-json", False),
+        ({"subprotocols": [PROTOBUF]}, PROTOBUF, True),
+        ({"subprotocols": [PROTOBUF, "centrifuge-json"]}, "centrifuge-json", False),
+        ({"query_string": b"format=protobuf"}, None, True),
+        ({"query_string": b"cf_protocol=protobuf", "subprotocols": ["centrifuge-json"]}, "centrifuge-json", True),
+        ({"query_string": b"format=json&%ff=\xff&=&&format"}, None, False),
+    ],
+)
+async def test_a_client_speaks_the_flavour_it_asks_for(fields, chosen, binary):
+    message = {"bytes": b"\x04\x08\x01\x22\x00"} if binary else {"text": '{"id":1,"connect":{}}'}
+    connection = Connection(live_application(), scope(**fields), CONNECT, {"type": "websocket.receive", **message})
+    assert await connection.types(2) == ["websocket.accept", "websocket.send"]
+    accept, reply = connection.socket.events
+    assert accept["subprotocol"] == chosen
+    assert ("bytes" in reply, "text" in reply) == (binary, not binary)
+    connection.events.put_nowait(DISCONNECT)
     await connection.task

@@ -24,6 +24,7 @@ from live.exceptions import Disconnect, DisconnectCode, LiveError, NotAvailable,
 from live.logs import about
 from live.node import Encoded, Node
 from live.node.control import ClientReport
+from live.node.outbox_binary import open_binary_outbox
 from live.node.outbox_fast import open_outbox
 from live.protocol import (
     Command,
@@ -39,6 +40,7 @@ from live.protocol import (
     Unavailable,
     Unsubscribe,
     decode,
+    protobuf,
     replies,
 )
 from live.users import User, read_user, user_id
@@ -70,12 +72,13 @@ class Client:
     """One connected peer with its user and its subscriptions.
 
     The shell around it calls `receive` for each WebSocket message and `closed` when the socket is gone; what the
-    client is told goes through `outbox`.
+    client is told goes through `outbox`. With `binary` it speaks protobuf in place of JSON.
     """
 
     __slots__ = (
         "_budget",
         "_commands",
+        "_decode",
         "_outbox",
         "_pending_bytes",
         "_recheck_turn",
@@ -93,7 +96,7 @@ class Client:
         "write",
     )
 
-    def __init__(self, node: Node, user: User, send: Any, *, session_key: str = "") -> None:
+    def __init__(self, node: Node, user: User, send: Any, *, session_key: str = "", binary: bool = False) -> None:
         self.id = str(uuid.uuid4())
         self.since = time.time()
         self.node = node
@@ -108,7 +111,8 @@ class Client:
         self._spent_at = 0.0
         self._pending_bytes = 0
         self._worker: asyncio.Task[None] | None = None
-        self._outbox = open_outbox(
+        self._decode = protobuf.decode if binary else decode
+        self._outbox = (open_binary_outbox if binary else open_outbox)(
             send,
             limit=node.settings.client_queue_max_bytes,
             on_slow=self.overflow,
@@ -152,7 +156,7 @@ class Client:
         if size > settings.max_message_size:
             self.disconnect(DisconnectCode.MESSAGE_TOO_BIG)
             return
-        commands = list(decode(message))
+        commands = list(self._decode(message))
         share = size // len(commands)
         if not self._spend(len(commands)):
             self.disconnect(DisconnectCode.TOO_MANY_REQUESTS, flush=False)

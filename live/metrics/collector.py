@@ -45,7 +45,7 @@ COUNTERS = {
     ),
 }
 
-REASONS = ("origin", "path", "limit", "draining", "credentials", "busy", "protocol")
+REASONS = ("origin", "path", "limit", "draining", "credentials", "busy")
 RESULTS = ("accepted", "rejected")
 
 

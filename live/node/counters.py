@@ -49,8 +49,7 @@ class Counters:
         self.disconnects: defaultdict[int, int] = defaultdict(int)
         """Clients disconnected by the server, by code."""
         self.refused: defaultdict[str, int] = defaultdict(int)
-        """Handshakes and connects refused, by reason: origin, path, limit, draining, credentials, busy,
-        protocol."""
+        """Handshakes and connects refused, by reason: origin, path, limit, draining, credentials, busy."""
         self.push_lines: defaultdict[str, int] = defaultdict(int)
         """Lines of pushes, by result: accepted (published), rejected (not published)."""
         self.plugin_restarts: defaultdict[str, int] = defaultdict(int)

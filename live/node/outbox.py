@@ -16,6 +16,7 @@ from typing import Any
 from live.channel import Channel
 from live.exceptions import DisconnectCode
 from live.logs import about
+from live.protocol.protobuf import transcode
 from live.protocol.replies import disconnect_push
 
 logger = logging.getLogger("live.node")
@@ -44,20 +45,27 @@ _EMPTY: deque[Encoded] = deque(maxlen=0)
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
-def wire_frame(payload: bytes) -> bytes:
-    """A whole text frame of a server, as it goes over the wire (RFC 6455 §5.2: final, unmasked)."""
+TEXT_FRAME, BINARY_FRAME = 0x81, 0x82
+"""The first byte of a whole wire frame (RFC 6455 §5.2)."""
+
+
+def wire_frame(payload: bytes, kind: int = TEXT_FRAME) -> bytes:
+    """A whole frame of a server, as it goes over the wire (RFC 6455 §5.2: final, unmasked)."""
     size = len(payload)
     if size < 126:
-        return bytes((0x81, size)) + payload
+        return bytes((kind, size)) + payload
     if size < 65536:
-        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
-    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
+        return bytes((kind, 126)) + size.to_bytes(2, "big") + payload
+    return bytes((kind, 127)) + size.to_bytes(8, "big") + payload
 
 
 class Encoded:
-    """A message encoded once and shared by every outbox it goes to: JSON as bytes, as text, as a whole wire frame."""
+    """A message encoded once and shared by every outbox it goes to: JSON as bytes, as text, as a whole wire frame.
 
-    __slots__ = ("_frame", "_text", "channel", "count", "newest", "raw")
+    `binary` is the same for the clients that speak protobuf.
+    """
+
+    __slots__ = ("_binary", "_frame", "_text", "channel", "count", "newest", "raw")
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
@@ -69,6 +77,7 @@ class Encoded:
         """Of several messages joined in this one, the last."""
         self._text: str | None = None
         self._frame: bytes | None = None
+        self._binary: Encoded | None = None
 
     @property
     def text(self) -> str:
@@ -83,6 +92,38 @@ class Encoded:
         if self._frame is None:
             self._frame = wire_frame(self.raw)
         return self._frame
+
+    @property
+    def binary(self) -> Encoded:
+        """The message in the protobuf flavour; made at the first use only. Raises `BadData` when it is no JSON."""
+        if self._binary is None:
+            parts = [transcode(line) for line in self.raw.split(b"\n")]
+            self._binary = _Binary(self, b"".join(parts))
+            if self.newest is not self:
+                self.newest._binary = self._binary.newest = _Binary(self.newest, parts[-1])
+        return self._binary
+
+
+class _Binary(Encoded):
+    """What `Encoded.binary` gives: of the protobuf flavour, whose replies need nothing between them."""
+
+    __slots__ = ()
+
+    def __init__(self, message: Encoded, raw: bytes) -> None:
+        super().__init__(raw)
+        self.count, self.channel = message.count, message.channel
+
+    @property
+    def frame(self) -> bytes:
+        """The message as a wire frame of its own; made at the first use only."""
+        if self._frame is None:
+            self._frame = wire_frame(self.raw, BINARY_FRAME)
+        return self._frame
+
+    @property
+    def binary(self) -> Encoded:
+        """Itself."""
+        return self
 
 
 def joined(messages: list[Encoded]) -> Iterator[Encoded]:
@@ -243,13 +284,16 @@ class Outbox:
         self.queued_bytes -= size
         return messages
 
+    def _event(self, messages: list[Encoded]) -> dict[str, Any]:
+        """What ASGI's send is given for these messages."""
+        return {"type": "websocket.send", "text": "\n".join([message.text for message in messages])}
+
     async def _drain(self) -> None:
         try:
             while self._queue or self._latest:
                 if not self._queue:
                     self._queue_latest()
-                text = "\n".join([message.text for message in self._take()])
-                await self._send({"type": "websocket.send", "text": text})
+                await self._send(self._event(self._take()))
             if self._closing is not None:
                 await self._send_close()
         except Exception as error:
@@ -279,7 +323,7 @@ class Outbox:
             return
         code, reason = self._closing
         if code is not DisconnectCode.MESSAGE_TOO_BIG:
-            await self._send({"type": "websocket.send", "text": disconnect_push(code, reason).decode()})
+            await self._send(self._event([Encoded(disconnect_push(code, reason))]))
         await self._send({"type": "websocket.close", "code": int(code), "reason": reason})
 
     async def finish(self) -> None:

@@ -111,15 +111,17 @@ class FastOutbox(Outbox):
         try:
             while self._queue:
                 messages = self._take()
-                alone = len(messages) == 1
-                frame = messages[0].frame if alone else wire_frame(b"\n".join([message.raw for message in messages]))
-                self._connection.write_frame(frame)
+                self._connection.write_frame(messages[0].frame if len(messages) == 1 else self._frame(messages))
         except Exception as error:
             # The transport of a connection that is gone; nobody calls this but the loop.
             self._drop()
             self._on_error(error)
         if self._latest:
             self._wake()
+
+    def _frame(self, messages: list[Encoded]) -> bytes:
+        """One wire frame with all these messages in it."""
+        return wire_frame(b"\n".join([message.raw for message in messages]))
 
     def _drop(self) -> None:
         super()._drop()
@@ -133,11 +135,16 @@ class FastOutbox(Outbox):
             await super()._send_close()
 
 
+def find_connection(send: Send) -> Connection | None:
+    """The WebSocket behind a server's own `send`; None where it cannot be reached."""
+    return daphne.find_connection(send) or uvicorn.find_connection(send)
+
+
 def open_outbox(
     send: Send, *, limit: int, on_slow: Callable[[], None], on_error: Callable[[Exception], None]
 ) -> Outbox:
     """The outbox for an accepted WebSocket: the fast one where `send` is a server's own, else the portable one."""
-    connection: Connection | None = daphne.find_connection(send) or uvicorn.find_connection(send)
+    connection = find_connection(send)
     if connection is None:
         return Outbox(send, limit=limit, on_slow=on_slow, on_error=on_error)
     return FastOutbox(send, connection, limit=limit, on_slow=on_slow, on_error=on_error)

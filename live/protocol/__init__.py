@@ -1,10 +1,11 @@
-"""The Centrifuge client protocol, JSON flavour, without I/O: bytes to commands, replies and pushes to bytes.
+"""The Centrifuge client protocol without I/O: bytes to commands, replies and pushes to bytes.
 
-`commands` reads what a client sends, `replies` writes what it is told, `session` knows which command may come when.
+`commands` reads what a client sends, `replies` writes what it is told, both in JSON; `protobuf` is the other flavour,
+read into the same commands and made of the same replies. `session` knows which command may come when.
 Nothing here knows sockets, event loops, users or channels' rules (client-protocol §1, §2).
 """
 
-from live.protocol import replies
+from live.protocol import protobuf, replies
 from live.protocol.commands import (
     Command,
     Connect,
@@ -40,5 +41,6 @@ __all__ = [
     "decode",
     "dump_json",
     "load_json",
+    "protobuf",
     "replies",
 ]

@@ -162,8 +162,8 @@ _TYPE_NAMES = {str: "a text", int: "a number", dict: "an object", bool: "true or
 """Fields whose type is checked; the value `null` counts as absent, as everywhere in this protocol."""
 
 
-class _WrongFieldError(Exception):
-    pass
+class WrongFieldError(Exception):
+    """A command cannot be read; the text says what is wrong with which field."""
 
 
 def _take(method: Method, body: dict[str, Any], field: str, default: Any) -> Any:
@@ -172,7 +172,7 @@ def _take(method: Method, body: dict[str, Any], field: str, default: Any) -> Any
         return default
     wanted = _FIELD_TYPES[field]
     if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
-        raise _WrongFieldError(f"{method}: {field} must be {_TYPE_NAMES[wanted]}")
+        raise WrongFieldError(f"{method}: {field} must be {_TYPE_NAMES[wanted]}")
     return value
 
 
@@ -201,7 +201,7 @@ def _command(method: Method, command_id: int, body: dict[str, Any]) -> Command:
 def _position(method: Method, body: dict[str, Any]) -> tuple[int, str]:
     offset: int = _take(method, body, "offset", 0)
     if offset < 0:
-        raise _WrongFieldError(f"{method}: offset must not be negative")
+        raise WrongFieldError(f"{method}: offset must not be negative")
     return offset, _take(method, body, "epoch", "")
 
 
@@ -236,8 +236,11 @@ def _decode_line(line: str) -> Command | Pong | Malformed:
         return Malformed("invalid json")
     if not isinstance(value, dict):
         return Malformed("a command is a JSON object")
-    if not value:
-        return Pong()
+    return read_command(value) if value else Pong()
+
+
+def read_command(value: dict[str, Any]) -> Command | Malformed:
+    """The command that an object with its `id` and the object of its method stands for."""
     command_id = value.get("id") or 0
     if not isinstance(command_id, int) or isinstance(command_id, bool) or not 0 <= command_id <= MAX_ID:
         return Malformed("id must be a whole number from 1 to 4294967295")
@@ -251,7 +254,7 @@ def _decode_line(line: str) -> Command | Pong | Malformed:
         return Malformed(f"{method} must be an object")
     try:
         return _command(method, command_id, body)
-    except _WrongFieldError as error:
+    except WrongFieldError as error:
         return Malformed(str(error))
 
 
@@ -259,7 +262,7 @@ def decode(message: str | bytes) -> Iterator[Command | Pong | Malformed]:
     """The commands in one WebSocket message, in order; stops after the first `Malformed`.
 
     A text message is JSON objects joined by newlines, one trailing newline is tolerated. A binary message belongs to
-    the protobuf flavour, which is not spoken here.
+    the protobuf flavour.
     """
     if isinstance(message, (bytes, bytearray)):
         yield Malformed("binary message", DisconnectCode.INAPPROPRIATE_PROTOCOL)

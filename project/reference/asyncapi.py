@@ -16,7 +16,8 @@ HEAD = "# Written by `python -m project.reference` from the code, which is the p
 DESCRIPTION = """\
 The Centrifuge client protocol, version 2, JSON flavour, as far as it is spoken here. A text message of a WebSocket
 holds one or more of these messages, one a line. The operations are the server's: it receives commands and sends replies
-and pushes.
+and pushes. The protobuf flavour (subprotocol centrifuge-protobuf) has the same messages and fields in the layout of
+https://github.com/centrifugal/protocol, and is not described here.
 """
 
 WHO = "The session cookie of the handshake; without one, where LIVE['ALLOW_ANONYMOUS'] lets visitors connect."

@@ -42,7 +42,7 @@ WHEN = {
     ),
     DisconnectCode.BAD_REQUEST: "the protocol was broken, or nobody is logged in; the reason says which",
     DisconnectCode.FORCE_DISCONNECT: "`live.disconnect_user`, or an operator: do not come back",
-    DisconnectCode.INAPPROPRIATE_PROTOCOL: "a binary message, or the subprotocol of the protobuf flavour",
+    DisconnectCode.INAPPROPRIATE_PROTOCOL: "a binary message, or a text message of a client that speaks protobuf",
     DisconnectCode.NOT_AVAILABLE: "a `send` command, which has no reply to say no with",
     DisconnectCode.CONNECTION_LIMIT: 'the process has `LIVE["MAX_CONNECTIONS"]` clients; the client tries again',
     DisconnectCode.CONNECT_TIMEOUT: 'no connect command within `LIVE["CONNECT_TIMEOUT"]`',

@@ -7,13 +7,16 @@ from dataclasses import fields
 from live.exceptions import DisconnectCode, ErrorCode
 from live.protocol import Malformed, Pong, decode
 from live.protocol.commands import Command, Method, Unavailable
+from live.protocol.protobuf import MAX_FIELDS
 from project.reference.text import choices, code, page, table
 
 INTRO = """
 The wire is the Centrifuge client protocol, version 2, as JSON over WebSocket at `/api/live/ws`: text messages of one or
 more JSON objects, one a line. [asyncapi.yaml](asyncapi.yaml) has every message with its schema, for tools that read
 [AsyncAPI](https://www.asyncapi.com/) 3; [codes](codes.md) has what goes wrong. The official clients for JavaScript,
-Python and Go (`NewJsonClient`) work unchanged; those for Dart, Swift and Java speak nothing but protobuf.
+Python and Go (`NewJsonClient`) work unchanged.
+
+Protobuf is spoken too, [below](#protobuf): those for Dart, Swift and Java speak nothing else.
 """
 
 WHAT = {
@@ -58,10 +61,24 @@ FEATURES = """
 | initial data in the reply to `subscribe` | yes |
 | tokens for connections or subscriptions (JWT) | no: session and handlers decide |
 | subscriptions by the server | no |
-| protobuf | no: closed with 3506 |
+| protobuf | yes, for clients that ask for it |
 | delta compression, filters by tags, channel ids in pushes | no: offers that nobody has to take are ignored |
 | subscriptions of another `type` than 0 (map, shared poll) | no: error 107 |
 | SSE, HTTP streaming, SockJS, WebTransport | no |
+"""
+
+PROTOBUF = """
+## Protobuf
+
+A client speaks protobuf when it offers the subprotocol `centrifuge-protobuf` and not `centrifuge-json`, or has
+`format=protobuf` or `cf_protocol=protobuf` in the address. Its messages are binary, and text messages are refused
+(3506); all else is the same: commands, fields, codes, limits. A ping and its answer are a message of length 0. What is
+`bytes` there (`data`, `chan_info`) holds JSON: a program encodes what it sends and decodes what it gets, and data that
+is no JSON ends the connection with 3501. A command has at most {MAX_FIELDS} fields.
+
+JSON is the faster way: a publication is made for it, and is transcoded for the clients of a process that speak
+protobuf, once however many they are. Both flavours are tested with the official clients for JavaScript and Python.
+Those for Dart, Swift and Java were not run against this server.
 """
 
 
@@ -69,7 +86,8 @@ def protocol_page() -> str:
     """The page."""
     head = ["command", "offered", "fields", "what"]
     rows = [[code(method), *_offer(method), WHAT[method]] for method in Method]
-    return page("The WebSocket protocol", INTRO, "## Commands", table(head, rows), PUSHES, FEATURES)
+    protobuf = PROTOBUF.format(MAX_FIELDS=MAX_FIELDS)
+    return page("The WebSocket protocol", INTRO, "## Commands", table(head, rows), PUSHES, FEATURES, protobuf)
 
 
 def read_fields(method: Method) -> list[str]:

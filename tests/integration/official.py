@@ -46,8 +46,19 @@ class Log:
         return [each["offset"] for each in self.found("publication")]
 
 
+def plain(value):
+    """What a client reports, with the JSON inside that the protobuf flavour leaves to its user."""
+    if isinstance(value, bytes):
+        return json.loads(value)
+    if isinstance(value, dict):
+        return {name: plain(each) for name, each in value.items()}
+    return [plain(each) for each in value] if isinstance(value, list) else value
+
+
 class PythonClient:
     """PyPI's centrifuge-python. `states`: positions that the application's own state has, one after another."""
+
+    protobuf = False
 
     def __init__(self, url, channel, states=None, **options):
         self.log = log = Log()
@@ -69,7 +80,7 @@ class PythonClient:
             async def on_subscribed(self, context):
                 log.add(
                     "subscribed",
-                    data=context.data,
+                    data=plain(context.data),
                     wasRecovering=context.was_recovering,
                     recovered=context.recovered,
                     recoverable=context.recoverable,
@@ -78,7 +89,7 @@ class PythonClient:
                 )
 
             async def on_publication(self, context):
-                log.add("publication", data=context.pub.data, offset=context.pub.offset)
+                log.add("publication", data=plain(context.pub.data), offset=context.pub.offset)
 
             async def on_join(self, context):
                 log.add("join", client=context.info.client, user=context.info.user)
@@ -99,7 +110,9 @@ class PythonClient:
                 return StreamPosition(**states.pop(0))
 
             options["get_state"] = next_state
-        self.client = Client(url, events=Events(), min_reconnect_delay=0.05, max_reconnect_delay=0.2)
+        self.client = Client(
+            url, events=Events(), min_reconnect_delay=0.05, max_reconnect_delay=0.2, use_protobuf=self.protobuf
+        )
         self.subscription = self.client.new_subscription(
             channel, events=SubscriptionEvents(), min_resubscribe_delay=0.05, max_resubscribe_delay=0.2, **options
         )
@@ -119,11 +132,15 @@ class PythonClient:
         if "since" in options:
             options["since"] = StreamPosition(**options["since"])
         try:
-            return dataclasses.asdict(await getattr(self.subscription, method)(**options))
+            return plain(dataclasses.asdict(await getattr(self.subscription, method)(**options)))
         except ReplyError as error:
             return {"error": error.code}
         except CentrifugeError as error:
             return {"error": repr(error)}
+
+    async def publish(self, data):
+        """Publishes, and waits for the answer."""
+        return await self.call("publish", data=json.dumps(data).encode() if self.protobuf else data)
 
     async def presence(self):
         """Who is there: user by client id."""
@@ -141,11 +158,19 @@ class PythonClient:
             await asyncio.wait(closing, timeout=20)
 
 
+class PythonProtobufClient(PythonClient):
+    """The same, speaking protobuf."""
+
+    protobuf = True
+
+
 class NodeClient:
     """The npm package `centrifuge` under Node.js."""
 
+    build = "centrifuge"
+
     def __init__(self, url, channel, **options):
-        self.arguments = (url, channel, json.dumps(options))
+        self.arguments = (url, channel, json.dumps(options), self.build)
         self.log = Log()
         self.asked = 0
 
@@ -177,7 +202,14 @@ class NodeClient:
 
     async def call(self, method, **options):
         """The result of a method of the subscription, or its error as `{"error": code}`."""
-        self._tell(json.dumps({"call": method, "with": [options]}))
+        return await self._call(method, options)
+
+    async def publish(self, data):
+        """Publishes, and waits for the answer."""
+        return await self._call("publish", data)
+
+    async def _call(self, method, value):
+        self._tell(json.dumps({"call": method, "with": [value]}))
         self.asked += 1
         answer = await self.log.wait("answer", self.asked)
         return {"error": answer["error"]["code"]} if "error" in answer else answer["result"]
@@ -196,3 +228,9 @@ class NodeClient:
         self.process.stdin.close()
         assert await self.process.wait() == 0
         await self.reading
+
+
+class NodeProtobufClient(NodeClient):
+    """The package's build that speaks protobuf."""
+
+    build = "centrifuge/build/protobuf"

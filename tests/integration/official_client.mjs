@@ -1,13 +1,22 @@
-// The npm package `centrifuge`, unmodified, against a running site. Arguments: address, channel, options as JSON.
+// The npm package `centrifuge`, unmodified, against a running site. Arguments: address, channel, options as JSON, and
+// which of the package's builds: `centrifuge/build/protobuf` leaves the JSON inside messages to its user.
 // Prints one JSON line for each thing that happens. A line on standard input is a command: unsubscribe, subscribe, quit,
 // or `{"call": method, "with": [arguments]}` for a method of the subscription; its answer is printed as well.
 import { createInterface } from "node:readline";
-import { Centrifuge } from "centrifuge";
 import WebSocket from "ws";
 
-const [url, channel, options] = process.argv.slice(2);
+const [url, channel, options, build = "centrifuge"] = process.argv.slice(2);
+const { Centrifuge } = await import(build);
+const payload = (value) => (build === "centrifuge" ? value : new TextEncoder().encode(JSON.stringify(value)));
+function plain(name, value) {
+  const bytes = this[name];
+  // What is empty is not the object's own there.
+  if (value?.constructor !== Object && value?.user === "") return { ...value, user: "" };
+  if (!(bytes instanceof Uint8Array)) return value;
+  return bytes.length ? JSON.parse(new TextDecoder().decode(bytes)) : null;
+}
 const { states, ...more } = JSON.parse(options ?? "{}");
-const say = (event, context = {}) => console.log(JSON.stringify({ event, ...context }));
+const say = (event, context = {}) => console.log(JSON.stringify({ event, ...context }, plain));
 
 const client = new Centrifuge(url, { websocket: WebSocket, minReconnectDelay: 50, maxReconnectDelay: 200 });
 client.on("connected", (context) => say("connected", { client: context.client }));
@@ -41,7 +50,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   else if (line === "subscribe") subscription.subscribe();
   else {
     const { call, with: values } = JSON.parse(line);
-    subscription[call](...values).then(
+    subscription[call](...(call === "publish" ? values.map(payload) : values)).then(
       (result) => say("answer", { result }),
       ({ code, message }) => say("answer", { error: { code, message } }),
     );
