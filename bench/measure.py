@@ -189,6 +189,8 @@ class Load:
     def _answer(self) -> str:
         """The next line; "" when it does not come in time, and then the client is gone."""
         timer = threading.Timer(self.patience, self.process.kill)
+        # Who is interrupted while it starts does not come to `cancel`, and is not to wait for it in the end.
+        timer.daemon = True
         timer.start()
         try:
             return self.process.stdout.readline() if self.process.stdout else ""

@@ -105,7 +105,7 @@ def test_the_clusters_part_measures_everything_and_leaves_nothing(tmp_path):
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.communicate()
 
 
 @pytest.mark.timeout(240)
@@ -128,7 +128,7 @@ def test_the_limits_part_measures_everything_on_both_servers(tmp_path):
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.communicate()
 
 
 def test_a_stopped_benchmark_ends_everything_it_started(tmp_path):
@@ -144,4 +144,4 @@ def test_a_stopped_benchmark_ends_everything_it_started(tmp_path):
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.communicate()
