@@ -9,6 +9,7 @@ import time
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from tests.embedding_site.site import OtherSite
 from tests.site import ROOT
 from tests.visitors import DemoSite
 
@@ -36,6 +37,17 @@ def site(tmp_path_factory):
         yield site.open()
     finally:
         site.close()
+
+
+@pytest.fixture(scope="package")
+def other(tmp_path_factory):
+    """A project with `live` and nothing of the demo."""
+    site = OtherSite(tmp_path_factory.mktemp("other"))
+    site.prepare()
+    site.start()
+    yield site
+    site.stop()
+    assert "Traceback" not in site.log, site.log
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from playwright.sync_api import expect
 
+from tests.embedding_site.site import frame, path
+
 from .conftest import wait_live
 from .stage import MOVING
-from .test_embedding import frame, path
 
 CHAT = "grafana/broadcast/scenes"
 EMBEDDED = "stream/scenes/embedded"

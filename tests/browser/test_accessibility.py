@@ -9,7 +9,6 @@ from django.urls import URLResolver, get_resolver, resolve
 from .axe import violations
 from .scenes import SCENES
 from .stage import Stage, size
-from .test_embedding import OtherSite
 
 SCREEN = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
@@ -37,17 +36,6 @@ NO_PAGES = {
     "the address of a form, which leads to the list": ["logout"],
     "plain text, for Prometheus": ["metrics"],
 }
-
-
-@pytest.fixture(scope="module")
-def other(tmp_path_factory):
-    """A project with `live` and nothing of the demo."""
-    site = OtherSite(tmp_path_factory.mktemp("other"))
-    site.prepare()
-    site.start()
-    yield site
-    site.stop()
-    assert "Traceback" not in site.log, site.log
 
 
 @pytest.fixture(scope="module")

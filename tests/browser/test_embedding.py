@@ -1,55 +1,17 @@
 """`{% live_panel %}` and `{% live_value %}` on a page of another project, below a strict content security policy."""
 
 import itertools
-import json
 import re
-import sys
 import time
-from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.site import Site
+from tests.embedding_site.site import OtherSite, frame, path
 
 _numbers = itertools.count(1)
 SIZE = "(node) => parseFloat(getComputedStyle(node).fontSize)"
 LINE = "live-panel .lines .line"
-
-
-class OtherSite(Site):
-    """A project with `live` and nothing of the demo."""
-
-    def __init__(self, var, **live):
-        super().__init__(var, **live)
-        self.env["DJANGO_SETTINGS_MODULE"] = "tests.embedding_site.settings"
-
-    def make_database(self):
-        self.manage("migrate", "--verbosity=0")
-
-    def command(self):
-        endpoint = f"tcp:port={self.port}:interface=127.0.0.1"
-        return [sys.executable, "-m", "daphne", "-e", endpoint, "tests.embedding_site.asgi:application"]
-
-    def publish(self, channel, data):
-        """Publish as the project's own code would."""
-        status, answer = self.request("POST", "/publish", json.dumps({"channel": channel, "data": data}))
-        assert status == 200, answer
-
-
-@pytest.fixture(scope="module")
-def other(tmp_path_factory):
-    site = OtherSite(tmp_path_factory.mktemp("other"))
-    site.prepare()
-    site.start()
-    yield site
-    site.stop()
-    assert "Traceback" not in site.log, site.log
-
-
-def path(body):
-    """The page with this template as its body."""
-    return f"/page?body={quote(body)}"
 
 
 @pytest.fixture
@@ -66,14 +28,6 @@ def embed(open_page, other):
 def channel():
     """A channel that no other test uses."""
     return f"stream/embedding/m{next(_numbers)}"
-
-
-def frame(*values, seconds=2, **others):
-    """A full frame with a row a second up to now, with the field `a` and, given as lists, others."""
-    now = int(time.time() * 1000)
-    times = [now - 1000 * (len(values) - place) for place in range(len(values))]
-    fields = [{"name": "time", "type": "time"}, *({"name": name, "type": "number"} for name in ("a", *others))]
-    return {"schema": {"name": "m", "fields": fields}, "data": {"values": [times, list(values), *others.values()]}}
 
 
 def test_two_lines_of_template_are_a_chart_that_moves(embed, other, channel):
