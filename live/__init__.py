@@ -5,8 +5,9 @@ The public API. Names are loaded when they are first used, so ``import live`` wo
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from live.lazy import lazily
 
 if TYPE_CHECKING:
     from live.access import (
@@ -141,12 +142,8 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _WHERE:
-        value = getattr(import_module(_WHERE[name]), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'live' has no attribute {name!r}")
+if not TYPE_CHECKING:  # to a checker every name would be there
+    __getattr__ = lazily(__name__, _WHERE)
 
 
 def __dir__() -> list[str]:

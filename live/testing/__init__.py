@@ -7,8 +7,9 @@ with the package. Names are loaded when they are first used: pytest loads the pl
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from live.lazy import lazily
 
 if TYPE_CHECKING:
     from live.testing.assertions import assert_publishes
@@ -54,12 +55,8 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _WHERE:
-        value = getattr(import_module(_WHERE[name]), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'live.testing' has no attribute {name!r}")
+if not TYPE_CHECKING:  # to a checker every name would be there
+    __getattr__ = lazily(__name__, _WHERE)
 
 
 def __dir__() -> list[str]:

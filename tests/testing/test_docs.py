@@ -132,3 +132,12 @@ def test_a_failure_says_what_was_published(run, project):
 def test_its_types_are_right(run):
     code, output = run("mypy", "--strict", "greenhouse", "garden", "tests")
     assert code == 0, output
+
+
+@pytest.mark.timeout(180)
+def test_a_wrong_name_is_found_by_mypy(run, project):
+    (project / "wrong.py").write_text("import live\nimport live.testing\n\nlive.publich\nlive.testing.Recordr\n")
+    code, output = run("mypy", "--strict", "wrong.py")
+    assert code == 1
+    for line, meant in ((4, "publish"), (5, "Recorder")):
+        assert re.search(rf'^wrong.py:{line}: error: Module has no attribute .*"{meant}"', output, re.MULTILINE), output
