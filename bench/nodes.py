@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.measure import LIVE, QUIET_SECONDS, SERVER_CORE, Load, running, wait_until_quiet
+from bench.sizes import Scalable, instead, part
 from tests.redis_server import RedisServer
 
 OWN_COMMANDS = frozenset({"info", "config|resetstat", "hello", "client|setinfo", "command|docs", "ping"})
@@ -19,32 +20,17 @@ STALLED_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Size:
+class Size(Scalable):
     """How much is measured; `scaled` makes it less, to see that the benchmark works."""
 
-    subscribers: int = 500
-    channels: int = 1000
-    publications: int = 150_000
-    clients: int = 1000
+    subscribers: int = part(500)
+    channels: int = part(1000)
+    publications: int = part(150_000)
+    clients: int = part(1000)
     missed: int = 50
-    seconds: float = 8.0
-    publishing_seconds: float = 4.0
-    quiet_seconds: float = QUIET_SECONDS
-
-    def scaled(self, share: float) -> Size:
-        """`share` of everything but of what a client missed."""
-        if share == 1:
-            return self
-        return Size(
-            subscribers=max(1, int(self.subscribers * share)),
-            channels=max(1, int(self.channels * share)),
-            publications=max(1, int(self.publications * share)),
-            clients=max(1, int(self.clients * share)),
-            missed=self.missed,
-            seconds=max(0.25, self.seconds * share),
-            publishing_seconds=max(0.1, self.publishing_seconds * share),
-            quiet_seconds=0.1,
-        )
+    seconds: float = part(8.0, least=0.25)
+    publishing_seconds: float = part(4.0, least=0.1)
+    quiet_seconds: float = instead(QUIET_SECONDS, small=0.1)
 
 
 @dataclass(frozen=True)

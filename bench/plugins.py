@@ -15,6 +15,7 @@ from websockets.sync.client import connect
 from bench.measure import HOST, LIVE, BenchError, Load, cpu_seconds, publish, running
 from bench.nodes import say
 from bench.rows import Row
+from bench.sizes import Scalable, instead, part
 from live.plugins.times import TIMES
 from tests.redis_server import RedisServer
 
@@ -31,26 +32,14 @@ MARGIN = 1.0
 
 
 @dataclass(frozen=True)
-class Size:
+class Size(Scalable):
     """How much is measured; `scaled` makes it less, to see that the benchmark works."""
 
-    subscribers: int = 1000
-    streams: int = 500
-    rounds: int = 5
-    seconds: float = 10.0
-    firsts: int = 20
-
-    def scaled(self, share: float) -> Size:
-        """`share` of everything."""
-        if share == 1:
-            return self
-        return Size(
-            subscribers=max(1, int(self.subscribers * share)),
-            streams=max(1, int(self.streams * share)),
-            rounds=1,
-            seconds=max(1.0, self.seconds * share),
-            firsts=2,
-        )
+    subscribers: int = part(1000)
+    streams: int = part(500)
+    rounds: int = instead(5, small=1)
+    seconds: float = part(10.0, least=1.0)
+    firsts: int = instead(20, small=2)
 
 
 @dataclass(frozen=True)

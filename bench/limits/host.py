@@ -17,6 +17,7 @@ import psutil
 from bench import measure
 from bench.measure import HOST, LIVE, STOCK, BenchError, Load, Server, cpu_seconds, publish
 from bench.nodes import wait_for
+from bench.sizes import Scalable, instead, part
 
 BARE = Server(name="bare", application="bench.limits.bare:application", path="/", ready="", first="")
 KINDS = (LIVE, STOCK, BARE)
@@ -28,62 +29,37 @@ SPARE_FILES = 200
 
 
 @dataclass(frozen=True)
-class Size:
+class Size(Scalable):
     """How much is measured; `scaled` makes it less, to see that the benchmark works."""
 
-    subscribers: int = 1000
-    burst: int = 300
-    servers: int = 3
+    subscribers: int = part(1000)
+    burst: int = part(300)
+    servers: int = instead(3, small=1)
     """How many servers of `live` get the deliveries to `subscribers`; the middle one of each number counts."""
-    bursts: int = 5
+    bursts: int = instead(5, small=1)
     """How often a burst is repeated; the middle one counts."""
-    many: int = 15_000
+    many: int = part(15_000)
     many_rate: float = 5.0
-    many_seconds: float = 20.0
-    listeners: int = 5000
-    not_reading: int = 50
-    seconds: float = 8.0
-    stock_seconds: float = 4.0
-    slow_seconds: float = 60.0
-    without_slow_seconds: float = 20.0
-    ping_seconds: float = 25.0
+    many_seconds: float = part(20.0, least=0.6)
+    listeners: int = part(5000, least=2)
+    not_reading: int = part(50)
+    seconds: float = part(8.0, least=0.25)
+    stock_seconds: float = part(4.0, least=0.25)
+    slow_seconds: float = part(60.0, least=1.0)
+    without_slow_seconds: float = part(20.0, least=0.5)
+    ping_seconds: float = part(25.0, least=0.5)
     """LIVE["PING_INTERVAL"]; the servers' own pings come every 20 s."""
-    small_rate: float = 1.0
-    large: int = 20_000
-    large_rate: float = 4.0
-    """`large` bytes so often are more than the kernel's buffers and the queue of a client hold together."""
-    freed_seconds: float = 15.0
+    small_rate: float = instead(1.0, small=10.0)
+    large: int = instead(20_000, small=200_000)
+    large_rate: float = instead(4.0, small=40.0)
+    """`large` bytes so often are more than the kernel's buffers and the queue of a client hold together, which are no
+    smaller in a smaller benchmark."""
+    freed_seconds: float = instead(15.0, small=2.0)
     """After so long what is held for clients that were closed counts as kept."""
-    patience: float = 600.0
+    patience: float = instead(600.0, small=60.0)
     """Seconds that all clients may take to join."""
-    stalled: float = 30.0
+    stalled: float = instead(30.0, small=5.0)
     """Without a delivery for so long, what is missing is lost; a busy machine may well halt a server for some."""
-
-    def scaled(self, share: float) -> Size:
-        """`share` of everything, with larger publications to those who do not read: their limit stays the same."""
-        if share == 1:
-            return self
-        return Size(
-            subscribers=max(1, int(self.subscribers * share)),
-            burst=max(1, int(self.burst * share)),
-            servers=1,
-            bursts=1,
-            many=max(1, int(self.many * share)),
-            many_seconds=max(0.6, self.many_seconds * share),
-            listeners=max(2, int(self.listeners * share)),
-            not_reading=max(1, int(self.not_reading * share)),
-            seconds=max(0.25, self.seconds * share),
-            stock_seconds=max(0.25, self.stock_seconds * share),
-            slow_seconds=max(1.0, self.slow_seconds * share),
-            without_slow_seconds=max(0.5, self.without_slow_seconds * share),
-            ping_seconds=max(0.5, self.ping_seconds * share),
-            small_rate=10.0,
-            large=200_000,
-            large_rate=40.0,
-            freed_seconds=2.0,
-            patience=60.0,
-            stalled=5.0,
-        )
 
 
 @dataclass(frozen=True)
