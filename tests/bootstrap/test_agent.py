@@ -65,11 +65,12 @@ def running_site(port: int = 0) -> Iterator[Site]:
                 status, answer = site.answers.get_nowait()
             except queue.Empty:
                 status, answer = 200, b""
+            # Before the answer: who has it may push again, over a connection that another thread serves.
+            site.pushes.put(Push(self.path, dict(self.headers), body, self.client_address))
             self.send_response(status)
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
             self.wfile.write(answer)
-            site.pushes.put(Push(self.path, dict(self.headers), body, self.client_address))
 
         def log_message(self, *args: object) -> None:
             pass
