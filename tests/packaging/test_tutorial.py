@@ -102,6 +102,14 @@ def colour(where: Locator, name: str) -> tuple[float, ...]:
     return tuple(float(part) / 255 for part in re.findall(r"[\d.]+", text))
 
 
+def mixed(where: Locator, name: str, behind: tuple[float, ...]) -> tuple[float, ...]:
+    """A colour of an element through which what is behind it shines, as it is seen."""
+    text = where.evaluate(f"(node) => getComputedStyle(node).{name}")
+    assert text.startswith("color(srgb "), text
+    *own, share = (float(part) for part in re.findall(r"[\d.]+", text))
+    return tuple(share * one + (1 - share) * other for one, other in zip(own, behind, strict=True))
+
+
 def contrast(one: tuple[float, ...], other: tuple[float, ...]) -> float:
     """The contrast of two colours as WCAG 2 defines it, from 1 to 21."""
 
@@ -124,6 +132,8 @@ def colours(page: Page) -> dict[str, tuple[float, ...]]:
         "value": colour(panel.locator(".latest").first, "color"),
         "line": colour(page.locator(LINE).first, "stroke"),
     }
+    found["mark"] = mixed(page.locator("live-panel .picture text").first, "fill", found["panel"])
+    assert contrast(found["mark"], found["panel"]) >= 4.5
     assert contrast(found["heading"], found["page"]) >= 7
     assert contrast(found["title"], found["panel"]) >= 7
     assert contrast(found["value"], found["panel"]) >= 7

@@ -40,7 +40,7 @@ figcaption { display: flex; justify-content: space-between; gap: 1rem; font-size
 .title { font-weight: 600; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .view { flex: 1; min-block-size: 0; position: relative; display: flex; flex-direction: column; }
 .view > * { margin: 0; }
-.channel, .time, .value, .more, .name, .unit { color: var(--_quiet); }
+.channel, .more, .name, .unit { color: var(--_quiet); }
 .view > .empty { margin: auto; font-size: 0.9rem; text-align: center; overflow-wrap: anywhere; }
 .empty::before {
   content: ""; display: block; inline-size: 2.2rem; block-size: 0.2rem; margin: 0 auto 0.5rem; border-radius: 2px;
