@@ -190,6 +190,11 @@ class Place:
     def stats(self):
         return self.runner.stats()
 
+    @property
+    def at_rest(self):
+        """Nothing is watched, and what ended has given its lease back: that comes a moment after the numbers."""
+        return self.stats == NOTHING and not self.runner._turns
+
     async def join(self, channel, data=None):
         """Subscribes as a client does: asks the runner, then joins the hub."""
         await self.runner.watch(channel, data)

@@ -19,7 +19,7 @@ from live.plugins.run import pause_after
 from live.plugins.threads import thread_count
 from tests.peers import eventually
 from tests.plugins.conftest import CHANNEL
-from tests.plugins.streams import NOTHING, Counting
+from tests.plugins.streams import Counting
 
 pytestmark = pytest.mark.usefixtures("probe")
 
@@ -69,7 +69,7 @@ async def test_a_plain_generator_runs_in_a_thread_and_is_closed_when_nobody_watc
         await recorder.wait(3)
         assert thread_count() == 1
         await place.leave(recorder)
-        await eventually(lambda: place.stats == NOTHING and not thread_count())
+        await eventually(lambda: place.at_rest and not thread_count())
     numbers = [data["n"] for data in recorder.data]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     assert recorder.data[0]["data"] == "data"
@@ -93,7 +93,7 @@ async def test_an_async_generator_is_closed_when_nobody_watches(place):
         recorder = await place.join(CHANNEL)
         await recorder.wait(3)
         await place.leave(recorder)
-        await eventually(lambda: place.stats == NOTHING)
+        await eventually(lambda: place.at_rest)
     assert len(closed) == 1
 
 
@@ -433,8 +433,7 @@ async def test_a_plugin_that_is_not_there_any_more_stops_and_says_so(place, capl
 
     with plugin(run_stream):
         recorder = await place.join(CHANNEL)
-        await eventually(lambda: place.stats == NOTHING)
-        await eventually(lambda: recorder.ended)
+        await eventually(lambda: place.at_rest and recorder.ended)
     assert recorder.ended == [(CHANNEL, 2000, "no plugin probe")]
     assert lines(caplog, "no plugin probe")
 

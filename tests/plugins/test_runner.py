@@ -105,7 +105,7 @@ async def test_a_run_that_nobody_watches_is_stopped_and_leaves_nothing(place, pr
     recorder = await place.join(CHANNEL)
     await probe.started(1)
     await place.leave(recorder)
-    await eventually(lambda: place.stats == NOTHING)
+    await eventually(lambda: place.at_rest)
     assert probe.running == []
     assert await holder(place) is None
     await eventually(lambda: place.runner._keeper.done() and not place.runner._tasks)
@@ -136,7 +136,7 @@ async def test_a_subscriber_of_another_node_keeps_it_running(make_place, probe, 
     assert here.runner._entries[CHANNEL].unwatched < 3
     assert (here.stats.running, there.stats.waiting, len(probe.records)) == (1, 1, 1)
     await there.leave(far)
-    await eventually(lambda: here.stats == there.stats == NOTHING)
+    await eventually(lambda: here.at_rest and there.at_rest)
 
 
 async def test_watching_while_it_is_stopped_starts_another_after_it(place, probe):
@@ -312,7 +312,7 @@ async def test_a_waiting_node_waits_no_longer_than_somebody_watches(make_place, 
     await here.join(CHANNEL)
     recorder = await there.join(CHANNEL)
     await there.leave(recorder)
-    await eventually(lambda: there.stats == NOTHING)
+    await eventually(lambda: there.at_rest)
     await here.node.stop()
     assert len(probe.records) == 1
 
@@ -566,7 +566,7 @@ async def test_a_subscriber_that_does_not_wait_leaves_a_run_that_somebody_owns(p
         await asyncio.gather(joining, return_exceptions=True)
     await probe.started(1)
     assert place.stats.running == 1
-    await eventually(lambda: place.stats == NOTHING)
+    await eventually(lambda: place.at_rest)
     assert await holder(place) is None
 
 
@@ -609,7 +609,7 @@ async def test_cancelled_while_it_publishes_it_ends_and_the_next_goes_on(place, 
     with gated_store.hold("append_many") as publishing:
         await publishing.wait()
         await place.leave(recorder)
-        await eventually(lambda: place.stats == NOTHING)
+        await eventually(lambda: place.at_rest)
     recorder = await place.join(CHANNEL)
     await recorder.wait(3)
     assert set(runs_of(recorder)) == {2}
@@ -618,7 +618,7 @@ async def test_cancelled_while_it_publishes_it_ends_and_the_next_goes_on(place, 
 async def test_messages_that_come_too_late_do_nothing(place, probe):
     recorder = await place.join(CHANNEL)
     await place.leave(recorder)
-    await eventually(lambda: place.stats == NOTHING)
+    await eventually(lambda: place.at_rest)
     for body in (
         {"kind": "plugin", "what": "again", "channel": str(CHANNEL), "start": 1},
         {"kind": "plugin", "what": "freed", "channels": [str(CHANNEL), str(OTHER)]},
@@ -701,6 +701,6 @@ async def test_whatever_comes_between_there_is_one_run_while_somebody_watches(ma
     await last.wait(3)
     await eventually(lambda: len(probe.running) == 1)
     await places[0].leave(last)
-    await eventually(lambda: all(place.stats == NOTHING for place in places))
+    await eventually(lambda: all(place.at_rest for place in places))
     assert await holder(places[0]) is None
     assert probe.most == 1

@@ -13,7 +13,7 @@ from live.plugins import source_watch as source_watch_module
 from live.plugins.base import DataSource
 from live.plugins.run import Gone, find_target
 from tests.peers import eventually
-from tests.plugins.streams import FAST, NOTHING, Counting
+from tests.plugins.streams import FAST, Counting
 
 CHANNEL = Channel("ds", "sensor", "a")
 SECOND = Channel("ds", "sensor", "b")
@@ -103,7 +103,7 @@ async def test_a_deleted_data_source_stops_and_its_subscribers_are_told(make_pla
     await probe.started(3)
     del sources.all["sensor"]
     say(here, there)
-    await eventually(lambda: there.stats == NOTHING and here.stats.running == 1)
+    await eventually(lambda: there.at_rest and here.stats.running == 1)
     await settled(here, there)
     for recorder in (near, far, second):
         assert recorder.ended == [(recorder.subscription.channel, 2000, "data source deleted")]
@@ -126,7 +126,7 @@ async def test_a_run_that_finds_its_data_source_gone_tells_all_nodes(make_place,
     del sources.all["sensor"]
     failed.set()
     await eventually(lambda: near.ended and far.ended)
-    await eventually(lambda: here.stats == there.stats == NOTHING)
+    await eventually(lambda: here.at_rest and there.at_rest)
     assert len(probe.records) == 1
 
 
@@ -150,7 +150,7 @@ async def test_another_plugin_may_answer_for_it_and_one_that_is_not_there_ends_i
     await probe.started(1)
     sources.set("sensor", plugin="nonsense", port=1)
     say(place)
-    await eventually(lambda: place.stats == NOTHING)
+    await eventually(lambda: place.at_rest and recorder.ended)
     assert recorder.ended == [(CHANNEL, 2000, "no plugin nonsense")]
 
 

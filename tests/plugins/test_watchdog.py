@@ -10,7 +10,6 @@ from live.plugins import watchdog as watchdog_module
 from live.plugins.watchdog import watchdog, watched
 from tests.peers import eventually
 from tests.plugins.conftest import CHANNEL
-from tests.plugins.streams import NOTHING
 
 
 @pytest.fixture(autouse=True)
@@ -110,7 +109,7 @@ async def test_its_thread_lives_while_something_runs(place, probe):
     await probe.started(1)
     assert [thread.name for thread in threading.enumerate()].count("live watchdog") == 1
     await place.leave(recorder)
-    await eventually(lambda: place.stats == NOTHING)
+    await eventually(lambda: place.at_rest)
     await eventually(lambda: not watchdog.awake)
     await place.join(CHANNEL)
     await eventually(lambda: watchdog.awake)
