@@ -3,6 +3,8 @@
 import pytest
 from channels.layers import InMemoryChannelLayer
 from django.conf import settings
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
 
 from live.conf import LiveSettings
 from live.node import Node
@@ -34,6 +36,12 @@ LONG = (
     "tests/project/test_streams.py",
 )
 """What takes longest, in this order; folders whose files share a site or a browser stay together."""
+
+# How long an example takes says something of the machine only.
+examples.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The same code has the same result; `pytest --hypothesis-profile=explore` looks for examples that nobody has seen yet.
+examples.register_profile("same", examples.get_profile("explore"), derandomize=True)
+examples.load_profile("same")
 
 
 def pytest_configure():

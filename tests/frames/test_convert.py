@@ -4,7 +4,7 @@ import random
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from live.frames import FORMATS, InvalidLineProtocol, Kind, frames_from_lines, parse_lines
@@ -344,7 +344,6 @@ _value = st.sampled_from(["1", "2i", "3u", "t", '"s"', '"NaN"', "1e300"])
 _row = st.dictionaries(st.sampled_from("abcde"), _value, min_size=1)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("mn"), _row), min_size=1, max_size=12))
 def test_every_frame_is_rectangular_and_holds_what_was_written(rows):
     body = "\n".join(f"{name} " + ",".join(f"{key}={value}" for key, value in row.items()) for name, row in rows)

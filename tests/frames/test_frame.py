@@ -5,7 +5,7 @@ from math import inf, nan
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from live.frames import Field, Frame, Kind
@@ -176,7 +176,6 @@ def test_text_that_looks_like_a_whole_number_stays():
     assert frame_data([Field("v", Kind.STRING, ["1.0", "[2.0,3.0]"])]) == {"values": [["1.0", "[2.0,3.0]"]]}
 
 
-@settings(deadline=None)
 @given(st.lists(st.none() | st.floats(), max_size=20))
 def test_every_float_comes_back(values):
     data = frame_data([Field("v", Kind.FLOAT, values, nullable=True)])
@@ -190,7 +189,6 @@ def test_every_float_comes_back(values):
             assert received == sent
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=20))
 def test_every_time_comes_back(times):
     data = frame_data([Field("time", Kind.TIME, times)])
@@ -200,7 +198,6 @@ def test_every_time_comes_back(times):
     assert all(0 <= rest < 1_000_000 for rest in nanos)
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))), st.text(st.characters(exclude_categories=["Cs"])))
 def test_every_text_comes_back(values, name):
     message = json.loads(Frame([Field(name, Kind.STRING, values)]).full_json())

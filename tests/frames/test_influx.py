@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from live.exceptions import InvalidChannel, LiveError
@@ -426,7 +426,6 @@ def _write(point):
     return f"{head} {body}" + ("" if time is None else f" {time}")
 
 
-@settings(deadline=None)
 @given(st.lists(_points, max_size=5), st.sampled_from(["\n", "\r\n", "\n\n", '\n# note "\n']))
 def test_what_a_careful_writer_writes_is_what_is_read(points, newline):
     lines = parse_lines(newline.join(map(_write, points)).encode())
@@ -465,14 +464,12 @@ def _never_worse_than_an_error(body):
         assert not any(isinstance(value, float) and not math.isfinite(value) for value in line.fields.values())
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 @example(b"#\x80")
 def test_hostile_bytes(body):
     _never_worse_than_an_error(body)
 
 
-@settings(deadline=None)
 @given(st.text('m,=x "\\\n\r\t1i.e-#ü\0tu', max_size=80))
 @example('m x="' * 200)
 @example('m x=1,y="\n' * 200)
