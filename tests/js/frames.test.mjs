@@ -308,3 +308,94 @@ test("names show the field and only the labels that differ", () => {
   assert.deepEqual(displayNames([one("a", "host=x, cpu=0"), one("a", "host=x, cpu=1")]), ["0", "1"]);
   assert.deepEqual(displayNames([one("a", "cpu=0"), one("b", "cpu=1")]), ["a 0", "b 1"]);
 });
+
+const every = (table) => table.series.map(({ labelText, times }) => [labelText, times.length]);
+
+test("one clock that goes wrong hides nobody, and its own rows are there again when it is mended", () => {
+  const table = new FrameTable({ maxDelta: 300_000 });
+  const now = Date.now();
+  table.push(frame([LABELS, TIME, number("a")], [["host=x", "host=y"], [now, now], [1, 2]]));
+  table.push(data(["host=y", "host=x"], [now + 600_000, now + 1000], [1, 2]));
+  assert.deepEqual(every(table), [["host=x", 2], ["host=y", 1]]);
+  for (let second = 2; second < 100; second += 1) {
+    table.push(data(["host=x", "host=y"], [now + second * 1000, now + second * 1000], [1, 2]));
+  }
+  assert.deepEqual(every(table), [["host=x", 100], ["host=y", 99]]);
+  assert.equal(table.newest, now + 99_000);
+});
+
+test("a first row from the future gives way when others tell what time it is", () => {
+  const table = new FrameTable({ maxDelta: 300_000 });
+  const now = Date.now();
+  table.push(frame([TIME, number("a"), number("b")], [[now + 3_600_000], [1], [2]]));
+  assert.deepEqual(plain(table).map(({ times }) => times.length), [1, 1]);
+  table.push(data([now, now + 1], [1, 2], [3, null]));
+  assert.deepEqual(plain(table).map(({ times }) => times), [[now, now + 1], [now, now + 1]]);
+  assert.deepEqual(table.series.map(({ newest }) => newest), [now + 1, now]);
+});
+
+test("a browser whose clock is behind shows what comes, the history and what is live", () => {
+  for (const behind of [60_000, 420_000, 3_600_000]) {
+    const table = new FrameTable({ maxDelta: 300_000 });
+    const now = Date.now() + behind;
+    table.push(frame([TIME, number("a")], [[now - 290_000], [0]]));
+    for (let second = -289; second <= 0; second += 1) table.push(data([now + second * 1000], [second]));
+    assert.equal(table.series[0].times.length, 291);
+    assert.equal(table.newest, now);
+  }
+});
+
+test("a clock that is set for good is followed, forward and back", () => {
+  const table = new FrameTable({ maxDelta: 300_000 });
+  const now = Date.now();
+  table.push(frame([TIME, number("a")], [[now], [0]]));
+  for (const start of [now + 900_000, now + 60_000]) {
+    for (let second = 1; second <= 30; second += 1) table.push(data([start + second * 1000], [second]));
+    assert.equal(table.newest, start + 30_000);
+  }
+});
+
+test("senders that disagree by turns do not pull the table to and fro", () => {
+  const table = new FrameTable({ maxDelta: 300_000 });
+  const now = Date.now();
+  table.push(frame([LABELS, TIME, number("a")], [["host=x"], [now], [1]]));
+  for (let turn = 1; turn < 40; turn += 1) {
+    table.push(data(["host=y"], [now + 900_000 + turn], [1]));
+    table.push(data(["host=x"], [now + turn], [1]));
+    assert.deepEqual(every(table), [["host=x", turn + 1]]);
+  }
+});
+
+test("without a limit of time there is none to come either", () => {
+  const table = new FrameTable();
+  table.push(frame([TIME, number("a")], [[Date.now()], [1]]));
+  table.push(data([8.64e15], [2]));
+  assert.deepEqual(values(table), [[1, 2]]);
+});
+
+test("times that no Date can hold are left out", () => {
+  const table = new FrameTable();
+  table.push(frame([TIME, number("a")], [[1e20, -9e15, T, "soon"], [1, 2, 3, 4]]));
+  assert.deepEqual(plain(table), [{ field: "a", labelText: "", times: [T], values: [3] }]);
+});
+
+test("of too many label sets the same ones stay, and nothing seems to change", () => {
+  const table = new FrameTable({ maxGroups: 3 });
+  const hosts = ["host=5", "host=1", "host=2", "host=3", "host=4"];
+  const push = (second, order) => table.push(data(order, order.map(() => T + second), order.map(() => second)));
+  table.push(frame([LABELS, TIME, number("a")], [hosts.slice(1), hosts.slice(1).map(() => T), [0, 0, 0, 0]]));
+  assert.equal(push(1, hosts), false);
+  assert.equal(push(2, [...hosts].reverse()), false);
+  assert.deepEqual(every(table), [["host=1", 3], ["host=2", 3], ["host=3", 3]]);
+  // One that falls silent makes room.
+  assert.equal(push(3, ["host=1", "host=4", "host=3"]), true);
+  assert.deepEqual(every(table).map(([labelText]) => labelText).sort(), ["host=1", "host=3", "host=4"]);
+});
+
+test("of many rows that come backwards the last ones are kept, in their order", () => {
+  const table = new FrameTable({ maxLength: 10 });
+  const times = Array.from({ length: 500 }, (_, row) => T - row);
+  table.push(frame([TIME, number("a")], [times, times.map((time) => T - time)]));
+  assert.deepEqual(values(table), [[9, 8, 7, 6, 5, 4, 3, 2, 1, 0]]);
+  assert.equal(table.newest, T);
+});

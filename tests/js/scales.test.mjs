@@ -118,3 +118,22 @@ test("moments are counted once", () => {
   assert.equal(countMoments([one, { ...one }]), 3);
   assert.equal(countMoments([one, group(2, 4)]), 4);
 });
+
+test("infinities are gaps, and have no part in the scale", () => {
+  const times = [1, 2, 3, 4];
+  assert.deepEqual(valueRange([{ times, values: [3, Infinity, -Infinity, 4] }], 0), [3, 4]);
+  assert.deepEqual(valueRange([{ times, values: [NaN, Infinity, -Infinity, null] }], 0), [Infinity, -Infinity]);
+  assert.deepEqual(valueScale(Infinity, -Infinity, 5), valueScale(0, 1, 5));
+});
+
+test("values that hardly differ have a scale with room", () => {
+  let seed = 1;
+  const random = () => (seed = (seed * 16807) % 2147483647) / 2147483647;
+  for (let round = 0; round < 20_000; round += 1) {
+    const low = (random() - 0.5) * 10 ** (random() * 20 - 10);
+    const high = low + Math.abs(low) * 10 ** (-16 * random());
+    const scale = valueScale(low, high, 1 + Math.floor(random() * 8));
+    assert.ok(scale.low < scale.high && scale.low <= low && scale.high >= high, `${low} to ${high}`);
+    assert.equal(new Set(scale.marks).size, scale.marks.length);
+  }
+});

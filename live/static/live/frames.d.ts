@@ -42,11 +42,11 @@ export class FrameError extends Error {}
 export interface FrameTableOptions {
   /** Rows kept for each label set; 1000. */
   maxLength?: number;
-  /** Milliseconds kept before the newest row; no limit. */
+  /** Milliseconds kept before the newest row, and after the present moment; no limit. */
   maxDelta?: number;
   /** `replace` keeps only what came with the last message. */
   action?: "append" | "replace";
-  /** Label sets kept; 200. */
+  /** Label sets kept, those that were heard of last; 200. */
   maxGroups?: number;
 }
 

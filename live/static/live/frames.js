@@ -4,6 +4,8 @@
 // `{data}` alone otherwise. `FrameTable` collects them, `joinSeries` makes chart columns of them. Nothing here touches
 // the DOM or the network, so that it runs under Node.js as well.
 
+import { isMoment, SenderClock } from "./clock.js";
+
 /** A message that does not fit the schema before it. The next full frame repairs the table. */
 export class FrameError extends Error {
   constructor(message) {
@@ -86,14 +88,16 @@ export function displayNames(series) {
  *   a field say where its values belong. Both ways lead to the same series.
  * - A new schema adds and never drops: a new field or label set joins with nulls before it, one that is gone ends and
  *   leaves when its last value does. A field that changes its type goes on as another series beside the old one.
+ * - A row that is further ahead of the time than the table reaches back is left out: a clock that goes wrong somewhere
+ *   must not end what all others show. What time it is the last messages tell together with the browser.
  * - A message that does not fit throws `FrameError` and changes nothing; the next full frame repairs.
  */
 export class FrameTable {
   /**
    * - `maxLength`: rows kept for each label set.
-   * - `maxDelta`: milliseconds kept before the newest row of the table.
+   * - `maxDelta`: milliseconds kept before the newest row of the table, and after the present moment.
    * - `action`: `append`, or `replace` to keep only what came with the last message.
-   * - `maxGroups`: label sets kept; the one that was silent for the longest time goes first.
+   * - `maxGroups`: label sets kept; those that were silent for the longest time go first, of these the newest.
    */
   constructor({ maxLength = 1000, maxDelta = Infinity, action = "append", maxGroups = 200 } = {}) {
     if (!["append", "replace"].includes(action)) throw new RangeError(`action is append or replace, not ${action}`);
@@ -103,6 +107,7 @@ export class FrameTable {
     this.maxGroups = maxGroups;
     this.name = ""; // of the last schema
     this.newest = -Infinity; // time of the newest row
+    this.clock = new SenderClock();
     this.groups = new Map(); // label text -> {labels, times, nanos, columns: Map(name and type -> series)}
     this.layout = null; // how a row of the wire is read, from the schema
     this.list = null; // cached `series`
@@ -122,11 +127,16 @@ export class FrameTable {
     let changed = this.#adopt(layout);
     this.name = message.schema?.name ?? this.name;
     if (!columns) return changed;
-    const before = this.action === "replace" ? this.#clear() : null;
+    // Where there are too many label sets, some come and go with each message: only what is left at its end counts.
+    const full = this.groups.size >= this.maxGroups ? this.#keys() : null;
+    const before = this.action === "replace" ? this.#clear() : full;
     const rows = columns[0].length;
     const arrival = Date.now();
-    for (let row = 0; row < rows; row += 1) changed = this.#addRow(columns, row, message.data.nanos, arrival) || changed;
-    changed = this.#trim() || changed;
+    const latest = this.clock.read(columns[layout.timeColumn] ?? [], arrival) + this.maxDelta;
+    for (let row = 0; row < rows; row += 1) {
+      changed = this.#addRow(columns, row, message.data.nanos, arrival, latest) || changed;
+    }
+    changed = this.#trim(latest) || changed;
     if (changed) this.list = null;
     return before === null ? changed : before !== this.#keys();
   }
@@ -164,10 +174,10 @@ export class FrameTable {
     return this.series.map(({ key }) => key).join("\n");
   }
 
-  #addRow(columns, row, nanos, arrival) {
+  #addRow(columns, row, nanos, arrival, latest) {
     const { labelColumn, timeColumn, valueColumns } = this.layout;
     const milliseconds = timeColumn < 0 ? arrival : columns[timeColumn][row];
-    if (typeof milliseconds !== "number" || !Number.isFinite(milliseconds)) return false;
+    if (!isMoment(milliseconds) || milliseconds > latest) return false;
     const nano = nanos?.[timeColumn]?.[row] ?? 0;
     // Whole microseconds: more digits do not fit behind the milliseconds of our days.
     const time = milliseconds + Math.floor(nano / 1000) / 1000;
@@ -184,6 +194,8 @@ export class FrameTable {
       }
       let place = places.get(group);
       if (place === undefined) {
+        // Not only when all are in: rows that come backwards would take long to put in order.
+        if (group.times.length >= 2 * this.maxLength) cut(group, 0, group.times.length - this.maxLength);
         place = placeRow(group, time, nano);
         places.set(group, place);
       }
@@ -202,28 +214,40 @@ export class FrameTable {
     return changed;
   }
 
-  #trim() {
+  #trim(latest) {
+    if (this.newest > latest) this.#dropAfter(latest);
     const oldest = this.newest - this.maxDelta;
     let changed = false;
     for (const [labelText, group] of this.groups) {
       let drop = Math.max(0, group.times.length - this.maxLength);
       while (drop < group.times.length && group.times[drop] < oldest) drop += 1;
-      if (drop > 0) {
-        group.times.splice(0, drop);
-        group.nanos.splice(0, drop);
-        for (const { values } of group.columns.values()) values.splice(0, drop);
-      }
+      if (drop > 0) cut(group, 0, drop);
       changed = this.#dropEnded(labelText, group) || changed;
     }
-    while (this.groups.size > this.maxGroups) {
-      let silent = null;
-      for (const [labelText, { times }] of this.groups) {
-        if (silent === null || times.at(-1) < this.groups.get(silent).times.at(-1)) silent = labelText;
+    const left = this.groups.size - this.maxGroups;
+    if (left <= 0) return changed;
+    const silent = [...this.groups].reverse().sort(([, a], [, b]) => a.times.at(-1) - b.times.at(-1));
+    for (const [labelText] of silent.slice(0, left)) this.groups.delete(labelText);
+    return true;
+  }
+
+  // Rows that were taken for sound, until others told what time it is.
+  #dropAfter(latest) {
+    this.newest = -Infinity;
+    for (const group of this.groups.values()) {
+      const { times, columns } = group;
+      let end = times.length;
+      while (end > 0 && times[end - 1] > latest) end -= 1;
+      if (end < times.length) {
+        cut(group, end, times.length - end);
+        for (const series of columns.values()) {
+          let last = end - 1;
+          while (last >= 0 && series.values[last] === null) last -= 1;
+          series.newest = times[last] ?? -Infinity;
+        }
       }
-      this.groups.delete(silent);
-      changed = true;
+      this.newest = Math.max(this.newest, times.at(-1) ?? -Infinity);
     }
-    return changed;
   }
 
   // Series without a value left go, except those that the schema still has.
@@ -238,6 +262,12 @@ export class FrameTable {
     if (group.columns.size === 0) this.groups.delete(labelText);
     return changed;
   }
+}
+
+function cut({ times, nanos, columns }, start, count) {
+  times.splice(start, count);
+  nanos.splice(start, count);
+  for (const { values } of columns.values()) values.splice(start, count);
 }
 
 /** The last value of a series that is not missing; null when there is none. */

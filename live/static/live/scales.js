@@ -4,7 +4,7 @@ const LONGEST_SPAN = 5 * 60 * 1000; // ms
 const SHORTEST_SPAN = 20 * 1000;
 const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120].map((seconds) => seconds * 1000);
 const LARGEST = 1e300; // beyond it, and below its inverse, there is no room to calculate
-const SMALLEST_PART = 1e-12; // of a value: what differs less is the same, for marks have no more digits
+const SMALLEST_PART = 1e-9; // of a value: what differs less is the same, for marks have 12 digits
 const AREA_COLUMN = 4; // px of an area's outline for which one point is enough where they are dense
 const ALONE = 1000; // ms around the only row of a series for which it stands
 
@@ -21,6 +21,7 @@ export function valueRange(series, from) {
   for (const { times, values } of series) {
     for (let index = times.length - 1; index >= 0 && times[index] >= from; index -= 1) {
       const value = numeric(values[index]);
+      if (!Number.isFinite(value)) continue; // a gap of the line
       if (value < low) low = value;
       if (value > high) high = value;
     }
