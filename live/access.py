@@ -2,8 +2,8 @@
 
 A socket outlives the request that logged its user in. So a logout, a user that is saved or deleted and a permission
 that is taken away become control messages, sent when the transaction commits; what Django gives no signal for
-(``QuerySet.update()``, permissions of another backend) is for the project to say with the functions here. A node that
-may have missed such messages asks about all of its clients (`live.missed`).
+(``QuerySet.update()``, permissions of another backend) is for the project to say with the functions here. Sessions that
+run out, and a node that may have missed such messages, are for `live.session_checks`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from django.db.models.signals import m2m_changed, post_delete, post_save, pre_de
 
 from live.channel import Channel
 from live.exceptions import DisconnectCode
-from live.missed import check_clients
 from live.node import current_node
 from live.node.control import ControlMessage, session_digest
 from live.notices import MAX_USERS, notices, on_commit
 from live.publishing import acontrol, control
+from live.session_checks import check_clients
 from live.signals import relay_connected
 
 # What a project says

@@ -39,6 +39,10 @@ class LiveSettings:
     max_handshakes: int = 1000
     """WebSockets whose session may wait to be looked up at once; more are refused, and their clients back off."""
 
+    session_check_seconds: float = 300.0
+    """Seconds in which the sessions of all clients are looked at once; one that has ended, as it ran out or was
+    deleted, ends its WebSockets. 0: never."""
+
     max_message_size: int = 64 * 1024
     """Largest WebSocket message a client may send, in bytes; a larger one closes the connection with 1009."""
 
@@ -213,6 +217,7 @@ _RULES: dict[str, Callable[[Any], str | None]] = {
     "root_url": _text,
     "max_connections": _number(-1),
     "max_handshakes": _number(1),
+    "session_check_seconds": _number(0, whole=False),
     "max_message_size": _number(1024),
     "max_publication_size": _number(1024),
     "max_subscriptions": _number(1),

@@ -8,37 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from copy import copy
-from importlib import import_module
 from typing import Any, NamedTuple
 
 from channels.db import database_sync_to_async
 from django.conf import settings
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model, load_backend
-from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AnonymousUser
-from django.contrib.sessions.backends.db import SessionStore as DatabaseSessions
-from django.core.exceptions import ValidationError
 from django.http import parse_cookie
-from django.utils import timezone
-from django.utils.crypto import constant_time_compare
 
+from live import session_checks
 from live.logs import about
 from live.node import runtime
+from live.sessions import AT_ONCE, read_users
 from live.users import User
 
 logger = logging.getLogger("live.request")
 
-AT_ONCE = 100
-"""Sessions looked up in one go."""
-
 SESSION = "live.session_key"
-"""Key of the scope under which the session key of the handshake is left."""
+"""Key of the scope under which the key of the session is left that the visitor is logged in with; "" without one."""
 
 
 class Visitor(NamedTuple):
-    """Who came: its user, and the key of its session or ""."""
+    """Who came: its user, and the key of the session that says so, "" for somebody who is not logged in."""
 
     user: User
     session_key: str = ""
@@ -67,7 +59,8 @@ class Logins:
         self._waiting.append((key, found))
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._look_up(), name="live logins")
-        return Visitor(await found, key)
+        user = await found
+        return Visitor(user, key if user.is_authenticated else "")
 
     async def _look_up(self) -> None:
         try:
@@ -90,83 +83,16 @@ class Logins:
 
 
 def session_key(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """The session key in a handshake's cookies, or ""."""
+    """The session key in a handshake's cookies, or "".
+
+    One with a control character is none: a database that refuses it refuses all that are looked up with it.
+    """
     for name, value in headers:
         if name == b"cookie":
             key = parse_cookie(value.decode("latin-1")).get(settings.SESSION_COOKIE_NAME)
-            if key:
+            if key and key.isascii() and key.isprintable():
                 return key
     return ""
-
-
-def read_users(keys: Iterable[str]) -> dict[str, User]:
-    """The users logged in to these sessions, by session key; asks the database, so not on an event loop.
-
-    As in Django, a session counts only with a backend that is configured and the hash of the user's present password.
-    """
-    sessions = _read_sessions(keys)
-    users = _Users()
-    for data in sessions.values():
-        users.want(data)
-    return {key: user for key, data in sessions.items() if (user := users.get(data)) is not None}
-
-
-def _read_sessions(keys: Iterable[str]) -> dict[str, Mapping[str, Any]]:
-    store: Any = import_module(settings.SESSION_ENGINE).SessionStore
-    if store is not DatabaseSessions:
-        return {key: session for key in keys if (session := store(key).load())}
-    rows = store.get_model_class().objects.filter(session_key__in=keys, expire_date__gt=timezone.now())
-    decode = store().decode
-    return {row.session_key: decode(row.session_data) for row in rows}
-
-
-class _Users:
-    """Users of sessions, read with one query where the backend reads them as Django's own does."""
-
-    def __init__(self) -> None:
-        self._model = get_user_model()
-        self._backends = {path: load_backend(path) for path in settings.AUTHENTICATION_BACKENDS}
-        self._wanted: set[Any] = set()
-        self._found: dict[Any, Any] | None = None
-
-    def want(self, session: Mapping[str, Any]) -> None:
-        """The user of this session will be asked for."""
-        if self._plain(session.get(BACKEND_SESSION_KEY)) and (key := self._key(session)) is not None:
-            self._wanted.add(key)
-
-    def get(self, session: Mapping[str, Any]) -> User | None:
-        """The user of this session, if it is logged in."""
-        path, key = session.get(BACKEND_SESSION_KEY), self._key(session)
-        backend: Any = self._backends.get(str(path))
-        if backend is None or key is None:
-            return None
-        if self._plain(path):
-            if self._found is None:
-                self._found = {user.pk: user for user in self._model._default_manager.filter(pk__in=self._wanted)}
-            user = self._found.get(key)
-            if user is not None and not backend.user_can_authenticate(user):
-                return None
-        else:
-            user = backend.get_user(key)
-        return user if user is not None and _is_valid(session, user) else None
-
-    def _plain(self, path: Any) -> bool:
-        backend = self._backends.get(str(path))
-        return backend is not None and type(backend).get_user is ModelBackend.get_user
-
-    def _key(self, session: Mapping[str, Any]) -> Any:
-        try:
-            return self._model._meta.pk.to_python(session[SESSION_KEY])
-        except (KeyError, ValidationError):
-            return None
-
-
-def _is_valid(session: Mapping[str, Any], user: Any) -> bool:
-    if not hasattr(user, "get_session_auth_hash"):
-        return True
-    known = session.get(HASH_SESSION_KEY, "")
-    fallbacks = getattr(user, "get_session_auth_fallback_hash", tuple)
-    return any(constant_time_compare(known, wanted) for wanted in (user.get_session_auth_hash(), *fallbacks()))
 
 
 class SessionLogin:
@@ -188,6 +114,8 @@ class SessionLogin:
             await refuse(receive, send)
         else:
             scope["user"], scope[SESSION] = visitor
+            if visitor.session_key:
+                session_checks.watch()
             del visitor
             await self._application(scope, receive, send)
 

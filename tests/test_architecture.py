@@ -15,7 +15,7 @@ FLOORS = [
     {"protocol", "frames"},
     {"store"},
     {"node"},
-    {"handlers", "plugins", "publishing", "access", "missed", "notices"},
+    {"handlers", "plugins", "publishing", "access", "notices", "sessions", "session_checks"},
     {"client", "login"},
     {"consumers", "push_consumer", "api", "models", "migrations", "admin"},
     {"asgi", "drain", "health", "apps", "checks", "metrics", "management", "commands", "templatetags", "testing", ""},

@@ -35,7 +35,7 @@ WHEN = {
     DisconnectCode.SLOW: 'more than `LIVE["CLIENT_QUEUE_MAX_BYTES"]` wait for the client',
     DisconnectCode.WRITE_ERROR: "writing to the socket failed",
     DisconnectCode.INSUFFICIENT_STATE: "reserved; a gap in a channel ends its subscription with 2500",
-    DisconnectCode.FORCE_RECONNECT: "a logout, a new password, a deactivated user, or an operator: come back",
+    DisconnectCode.FORCE_RECONNECT: "a session's end, a new password, a deactivated user, or an operator: come back",
     DisconnectCode.NO_PONG: 'a ping was not answered within `LIVE["PONG_TIMEOUT"]`',
     DisconnectCode.TOO_MANY_REQUESTS: (
         'faster than `LIVE["CLIENT_COMMANDS_PER_SECOND"]`, or more than `LIVE["CLIENT_PENDING_MAX_BYTES"]` of commands'

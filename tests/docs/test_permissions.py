@@ -1,6 +1,5 @@
 """What docs/permissions.md says of rights is so: its blocks are run, its rules are tried on clients and pushes."""
 
-import asyncio
 from types import SimpleNamespace
 
 import pytest
@@ -170,11 +169,27 @@ class TestWithoutVisitors:
             end = await client.disconnected()
         assert (end.code, end.reconnect) == (3011, True)
 
+
+class TestSessionsThatEnd:
+    """What the table says of them, and what the text below it says of who cannot wait."""
+
+    @pytest.fixture
+    def live_settings(self, request):
+        return {"ALLOW_ANONYMOUS": True, "SESSION_CHECK_SECONDS": getattr(request, "param", 0.2)}
+
     @pytest.mark.usefixtures("live_node")
-    async def test_a_session_that_is_gone_ends_with_the_next_connection(self, page, ann):
+    async def test_one_that_is_deleted_or_ran_out_is_noticed(self, ann):
+        async with LiveCommunicator(user=ann) as client:
+            await Session.objects.all().adelete()
+            end = await client.disconnected()
+        assert (end.code, end.reason, end.reconnect) == (DisconnectCode.FORCE_RECONNECT, "session ended", True)
+
+    @pytest.mark.usefixtures("live_node")
+    @pytest.mark.parametrize("live_settings", [0], indirect=True)
+    async def test_who_cannot_wait_says_so(self, page, ann):
         async with LiveCommunicator(user=ann) as client:
             await Session.objects.all().adelete()
             await live.arecheck(ann)
             await client.subscribe(NORTH)
-            await asyncio.to_thread(page.check_session, ann)
+            await live.adisconnect_user(ann, code=DisconnectCode.FORCE_RECONNECT)
             assert (await client.disconnected()).code == DisconnectCode.FORCE_RECONNECT
