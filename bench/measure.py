@@ -23,7 +23,7 @@ from bench import publisher
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
 RATE = 20
-START_SECONDS = 30
+START_SECONDS = 60
 JOIN_SECONDS = 120
 IDLE_SECONDS = 2.0
 QUIET_SECONDS = 1.0  # without CPU time worth the name: everything was delivered
@@ -207,7 +207,7 @@ def publish(port: int, seconds: float, **options: object) -> None:
     """Makes the server start publishing; `options` as its site takes them."""
     query = urllib.parse.urlencode({"rate": RATE, "seconds": seconds, **options})
     url = f"http://{HOST}:{port}{publisher.PATH}?{query}"
-    urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=10).close()
+    urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=60).close()
 
 
 def tell_failed_publications(port: int) -> None:

@@ -58,8 +58,6 @@ class Size(Scalable):
     """After so long what is held for clients that were closed counts as kept."""
     patience: float = instead(600.0, small=60.0)
     """Seconds that all clients may take to join."""
-    stalled: float = instead(30.0, small=5.0)
-    """Without a delivery for so long, what is missing is lost; a busy machine may well halt a server for some."""
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def _run(limits: Limits, slow: int, rate: float, seconds: float, options: dict[s
             # Asking the client again and again would take time from it.
             time.sleep(seconds)
             wanted = publications * (size.listeners - slow)
-            wait_for(load, wanted, size.stalled)
+            wait_for(load, wanted)
         report = load.ask("lap")
         tell_failed_publications(running.port)
         held = _held(running)

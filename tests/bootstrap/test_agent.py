@@ -22,6 +22,8 @@ from tests.cluster.process import uncovered_environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE = 20
+WAITS = "import sys; from project import agent; agent.TIMEOUT = 50.0; sys.exit(agent.main())"
+"""The agent, waiting longer for an answer than a busy machine stands still: a push that is tried again is another."""
 
 
 @dataclass
@@ -40,11 +42,21 @@ class Push:
 
 @dataclass
 class Site:
-    """A server that notes every push and answers what the test put into `answers` (status, body), else 200."""
+    """A server that notes every push and answers what the test put into `answers` (status, body), else 200.
+
+    Its port is its own from the beginning, but nobody is there before `open`. It answers while `free` is set.
+    """
 
     server: http.server.ThreadingHTTPServer
     pushes: queue.Queue = field(default_factory=queue.Queue)
     answers: queue.Queue = field(default_factory=queue.Queue)
+    free: threading.Event = field(default_factory=threading.Event)
+    thread: threading.Thread | None = None
+
+    def open(self) -> None:
+        self.server.server_activate()
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02})
+        self.thread.start()
 
     @property
     def url(self) -> str:
@@ -55,7 +67,9 @@ class Site:
 
 
 @contextmanager
-def running_site(port: int = 0) -> Iterator[Site]:
+def closed_site() -> Iterator[Site]:
+    """A site that the test opens."""
+
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -67,6 +81,7 @@ def running_site(port: int = 0) -> Iterator[Site]:
                 status, answer = 200, b""
             # Before the answer: who has it may push again, over a connection that another thread serves.
             site.pushes.put(Push(self.path, dict(self.headers), body, self.client_address))
+            site.free.wait()
             self.send_response(status)
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
@@ -75,39 +90,36 @@ def running_site(port: int = 0) -> Iterator[Site]:
         def log_message(self, *args: object) -> None:
             pass
 
-    site = Site(http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler))
+    site = Site(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler, bind_and_activate=False))
     site.server.daemon_threads = True
-    thread = threading.Thread(target=site.server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
+    site.server.server_bind()
+    site.free.set()
     try:
         yield site
     finally:
-        site.server.shutdown()
-        thread.join()
+        site.free.set()
+        if site.thread is not None:
+            site.server.shutdown()
+            site.thread.join()
         site.server.server_close()
 
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    with running_site() as made:
+    with closed_site() as made:
+        made.open()
         yield made
 
 
 @contextmanager
 def running_agent(url: str, *options: str) -> Iterator[subprocess.Popen]:
-    command = [sys.executable, "-m", "project.agent", "--url", url, "--interval", "0.2", *options]
+    command = [sys.executable, "-c", WAITS, "--url", url, "--interval", "0.2", *options]
     env = uncovered_environment() | {"LIVE_TOKEN": "secret-token"}
     with subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process
         finally:
             process.kill()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_pushes_telegrafs_measurements_with_one_time_stamp(site: Site) -> None:
@@ -135,19 +147,26 @@ def test_pushes_telegrafs_measurements_with_one_time_stamp(site: Site) -> None:
 def test_keeps_its_connection_and_its_beat(site: Site) -> None:
     with running_agent(site.url):
         pushes = [site.next() for _ in range(6)]
+        # A machine that is busy leaves out beats: until five of them follow each other.
+        while seconds(pushes[-6:]) > 1.5:
+            pushes.append(site.next())
     assert len({push.peer for push in pushes}) == 1
-    times = [push.lines[0]["time"] for push in pushes]
-    assert (times[-1] - times[0]) / 1e9 == pytest.approx(1.0, abs=0.5)
+    # A push may be late, but none is before its beat.
+    assert all(seconds(pushes[first : first + 6]) > 0.75 for first in range(len(pushes) - 5))
+
+
+def seconds(pushes: list[Push]) -> float:
+    """From the first one to the last, by their time stamps."""
+    return (pushes[-1].lines[0]["time"] - pushes[0].lines[0]["time"]) / 1e9
 
 
 def test_waits_for_a_site_that_is_not_there_yet() -> None:
-    port = free_port()
-    with running_agent(f"http://127.0.0.1:{port}/api/live/push/host") as process:
+    with closed_site() as site, running_agent(site.url) as process:
         assert process.stderr is not None
         assert "away" in process.stderr.readline()
-        with running_site(port) as site:
-            assert site.next().lines
-            assert process.stderr.readline() == "agent: pushing\n"
+        site.open()
+        assert site.next().lines
+        assert process.stderr.readline() == "agent: pushing\n"
 
 
 def test_survives_a_site_in_trouble(site: Site) -> None:
@@ -171,7 +190,8 @@ def test_says_once_what_the_server_refuses(site: Site) -> None:
         assert process.stderr.readline() == "agent: pushing\n"
 
 
-def test_opens_a_new_connection_when_the_kept_one_was_closed(site: Site) -> None:
+def test_opens_a_new_connection_when_the_kept_one_was_closed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent, "TIMEOUT", 50.0)
     pusher = agent.Pusher(site.url, "t")
     pusher.push(b"m f=1 1")
     pusher.connection.sock.shutdown(socket.SHUT_RDWR)
@@ -182,10 +202,12 @@ def test_opens_a_new_connection_when_the_kept_one_was_closed(site: Site) -> None
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_at_once(site: Site, number: signal.Signals) -> None:
+    site.free.clear()
     with running_agent(site.url) as process:
+        # It waits for the answer, much longer than the test for its end.
         site.next()
         process.send_signal(number)
-        assert process.wait(2) == 0
+        assert process.wait(15) == 0
         assert process.stderr is not None
         assert process.stderr.read() == ""
 

@@ -88,11 +88,11 @@ def in_group(process, group):
     return False
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_the_clusters_part_measures_everything_and_leaves_nothing(tmp_path):
     process = start("cluster", tmp_path)
     try:
-        output, errors = process.communicate(timeout=110)
+        output, errors = process.communicate(timeout=280)
         # Goals may be missed: this machine is doing something else.
         assert process.returncode in (0, 1), errors
         rows = [line for line in output.splitlines() if line.startswith("|")]
@@ -108,11 +108,11 @@ def test_the_clusters_part_measures_everything_and_leaves_nothing(tmp_path):
         process.communicate()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 def test_the_limits_part_measures_everything_on_both_servers(tmp_path):
     process = start("limits", tmp_path)
     try:
-        output, errors = process.communicate(timeout=220)
+        output, errors = process.communicate(timeout=460)
         # Goals are missed with so few clients; what has to arrive arrives all the same.
         assert process.returncode in (0, 1), errors
         tables = output.split("| limits on ")[1:]
@@ -131,13 +131,14 @@ def test_the_limits_part_measures_everything_on_both_servers(tmp_path):
         process.communicate()
 
 
+@pytest.mark.timeout(240)
 def test_a_stopped_benchmark_ends_everything_it_started(tmp_path):
     process = start("cluster", tmp_path)
     try:
         # From then on two nodes run beside Redis.
         assert "two nodes …\n" in process.stderr
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
         assert process.returncode == 130
         assert left_of(process.pid) == []
         assert list(tmp_path.iterdir()) == []

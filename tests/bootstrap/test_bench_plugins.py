@@ -9,11 +9,11 @@ import pytest
 from tests.bootstrap.test_bench import left_of, start
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_the_plugins_part_measures_everything_and_leaves_nothing(tmp_path):
     process = start("plugins", tmp_path)
     try:
-        output, errors = process.communicate(timeout=110)
+        output, errors = process.communicate(timeout=280)
         # Goals may be missed: this machine is doing something else.
         assert process.returncode in (0, 1), errors
         rows = [line for line in output.splitlines() if line.startswith("|")]

@@ -9,10 +9,17 @@ import threading
 
 import pytest
 
+from tests.commands.doctor_patience import lengthen
 from tests.integration.conftest import login, make_site, nothing_left_open, settled, site  # noqa: F401
 from tests.site import ROOT
 
 SECONDS = 40
+
+
+@pytest.fixture
+def patience(monkeypatch):
+    """`doctor` waits long for what answers; tests of what does not make that short."""
+    lengthen(monkeypatch.setattr)
 
 
 class Done:

@@ -4,5 +4,8 @@ import json
 import os
 
 from tests.settings import *  # noqa: F403
+from tests.settings import INSTALLED_APPS
+
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.commands.doctor_patience.Patience"]
 
 globals().update(json.loads(os.environ.get("DOCTOR_TEST_SETTINGS", "{}")))

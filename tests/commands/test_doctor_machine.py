@@ -283,7 +283,7 @@ def start_server(tmp_path):
     yield start
     for process in processes:
         process.terminate()
-        process.wait(10)
+        process.wait(40)
 
 
 def test_what_daphne_got(start_server):

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import ssl
 import struct
+import time
 
 import pytest
 
@@ -18,6 +19,10 @@ from tests.commands.doctor_fronts import HOST, UPGRADE, Odd, answering, make_cer
 from tests.redis_server import RedisServer
 from tests.site import free_port
 
+pytestmark = pytest.mark.usefixtures("patience")
+
+PATIENCE, SECONDS = wire.PATIENCE, findings.SECONDS
+"""As users have them."""
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
 
@@ -180,10 +185,10 @@ async def test_certificates_that_are_wrong(site, tmp_path, monkeypatch, certific
 
 
 async def test_tls_where_there_is_none_and_none_where_there_is(site, tmp_path, monkeypatch):
-    monkeypatch.setattr(wire, "PATIENCE", 1.0)
     with nginx(tmp_path, site.port, UPGRADE + HOST, tls=make_certificate(tmp_path)) as front:
         plain = await look(front.url.replace("https", "http"))
-    # daphne waits for the end of a line, others answer in plain HTTP.
+    # daphne waits for the end of a line, others answer in plain HTTP, or would after the end of a request.
+    monkeypatch.setattr(wire, "PATIENCE", 1.0)
     silent = await look(site.url.replace("http", "https"))
     with Odd(lambda connection, head: None) as server, answering(PAGE) as other:
         ended = await look(server.url.replace("http", "https"))
@@ -241,7 +246,12 @@ async def test_who_takes_connections_and_never_answers(monkeypatch):
 
 
 async def test_who_answers_a_letter_a_time(monkeypatch):
-    monkeypatch.setattr(findings, "SECONDS", 0.5)
+    async def hurried(check, looking):
+        # Who comes first only connects, which may take its time.
+        monkeypatch.setattr(findings, "SECONDS", 40 if check == "site" else 0.5)
+        return await findings.bounded(check, looking)
+
+    monkeypatch.setattr(doctor_site, "bounded", hurried)
 
     def drip(connection, head):
         connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
@@ -266,7 +276,14 @@ def switching(head):
 
 
 async def test_who_buffers_what_follows_the_handshake(monkeypatch):
-    monkeypatch.setattr(wire, "PATIENCE", 0.5)
+    ask = wire.Wire.connect_command
+
+    def ask_in_a_hurry(asking):
+        # The handshake may take its time.
+        asking._deadline = time.monotonic() + 0.3
+        return ask(asking)
+
+    monkeypatch.setattr(wire.Wire, "connect_command", ask_in_a_hurry)
 
     def serve(connection, head):
         connection.sendall(switching(head) if b"Upgrade" in head else PAGE)
@@ -305,9 +322,7 @@ def frame(payload, opcode=1, final=True):
         (frame(b'{"id":1,"connect":{"version":"' + b"v\\u001b" * 300 + b'"}}'), "ok", "v\ufffdv"),
     ],
 )
-async def test_what_comes_over_the_websocket(monkeypatch, answer, level, text):
-    monkeypatch.setattr(wire, "PATIENCE", 1.0)
-
+async def test_what_comes_over_the_websocket(answer, level, text):
     def serve(connection, head):
         if b"Upgrade" not in head:
             connection.sendall(PAGE)
@@ -421,5 +436,5 @@ async def test_a_site_without_redis(tmp_path, make_site):
 
 
 def test_what_is_asked_stays_below_what_a_check_may_take():
-    assert wire.PATIENCE < findings.SECONDS
+    assert PATIENCE < SECONDS
     assert doctor_site.FOREIGN_ORIGIN.endswith(".invalid")

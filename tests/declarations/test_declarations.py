@@ -17,6 +17,9 @@ PAGE = (ROOT / "docs" / "embedding.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 NAMES = sorted(path.name.removesuffix(".d.ts") for path in STATIC.glob("*.d.ts"))
 
+# The compiler works for seconds, on a busy machine for many.
+pytestmark = pytest.mark.timeout(150)
+
 # Where a set-up without Node.js puts the one it brings.
 PATH = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}{Path(sys.executable).parent}"
 
@@ -35,7 +38,7 @@ def compile_all(folder, options, *files):
     node = shutil.which("node", path=PATH)
     assert node, "Node.js is missing"
     command = [node, tsc, "--project", folder, "--pretty", "false"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=50)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=140)
     return done.stdout + done.stderr
 
 

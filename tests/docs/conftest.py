@@ -2,9 +2,16 @@
 
 import pytest
 
+from live.testing import LiveCommunicator
 from live.testing.plugin import live_node, live_settings  # noqa: F401
 from tests.docs.data import METRICS_TOKEN
 from tests.visitors import DemoSite
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """What is waited for comes, however long the machine stands still."""
+    monkeypatch.setitem(LiveCommunicator.__init__.__kwdefaults__, "timeout", 40.0)
 
 
 @pytest.fixture(scope="package")

@@ -57,7 +57,7 @@ def check_module(text):
     node = shutil.which("node")
     assert node, "node is not on PATH"
     command = [node, "--input-type=module", "--check", "-"]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=50, check=False)
     assert done.returncode == 0, done.stderr
 
 

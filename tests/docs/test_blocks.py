@@ -14,6 +14,9 @@ from tests.docs.pages import PROSE, WHOLE_ELSEWHERE, name_of, own_test
 from tests.docs.programs import check_shell
 from tests.docs.reader import Reader
 
+# Up to a dozen commands one after the other; how long they take on a busy machine is not what is tested.
+pytestmark = pytest.mark.timeout(180)
+
 KINDS = {
     "sh": check_shell,
     "json": data.check_json,

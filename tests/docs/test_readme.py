@@ -14,6 +14,9 @@ from tests.docs.python import check_settings
 from tests.docs.reader import Reader
 from tests.site import Site
 
+# A project is made first; how long that takes on a busy machine is not what is tested.
+pytestmark = pytest.mark.timeout(180)
+
 BLOCKS = list(code_blocks((ROOT / "README.md").read_text()))
 YOURS = "    # ... your apps and Django's ..."
 COFFEE = {"text": "The coffee is ready"}

@@ -13,7 +13,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 NAME = "channels-live"
-SECONDS = 50
+SECONDS = 110
 SETTINGS = """
 INSTALLED_APPS = ["daphne", *INSTALLED_APPS, "rest_framework", "rest_framework.authtoken", "live"]
 ASGI_APPLICATION = "mysite.asgi.application"

@@ -4,6 +4,7 @@ What a block is for is said in its first line, as the page explains to everybody
 password are the reader's own.
 """
 
+import http.client
 import os
 import re
 import signal
@@ -18,7 +19,7 @@ from tests.docs.markdown import Block, code_blocks
 from tests.packaging.fresh import NAME, FreshEnvironment
 from tests.site import free_port
 
-SECONDS = 30
+SECONDS = 60
 PASSWORD = "correct horse"
 INSTALL = f"mkdir tutorial\ncd tutorial\npython3 -m venv .venv\n. .venv/bin/activate\npip install {NAME}\n"
 """What is not typed: a `FreshEnvironment` with the built wheel stands for it."""
@@ -108,7 +109,8 @@ class Reader:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, dict(error.headers), error.read().decode()
-        except (urllib.error.URLError, ConnectionError):
+        except (urllib.error.URLError, http.client.HTTPException, ConnectionError):
+            # It may have ended in the middle of its answer.
             return 0, {}, ""
 
     def close(self) -> None:

@@ -48,7 +48,7 @@ class Windows:
         context = self._browser.new_context(
             base_url=self._reader.url, color_scheme=scheme, viewport={"width": width, "height": 800}
         )
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(30_000)
         context.add_init_script(VIOLATIONS)
         page = context.new_page()
         found = self.problems.append
@@ -75,7 +75,7 @@ class Windows:
 def windows(reader: Reader) -> Iterator[Windows]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        expect.set_options(timeout=15_000)
+        expect.set_options(timeout=30_000)
         yield Windows(browser, reader)
         browser.close()
 
@@ -84,6 +84,11 @@ def changes(read: Callable[[], str | None]) -> None:
     """Waits until what `read` returns is another."""
     before = read()
     wait_for(lambda: read() not in (before, None), f"something else than {before}")
+
+
+def loaded(page: Page) -> None:
+    """Waits for all that belongs to the page that is shown: what is left while it loads is a request that failed."""
+    page.wait_for_load_state()
 
 
 def moves(page: Page) -> None:
@@ -141,7 +146,7 @@ def colours(page: Page) -> dict[str, tuple[float, ...]]:
     return found
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(360)
 def test_the_tutorial_does_what_it_says(reader: Reader, windows: Windows) -> None:
     a_chart_moves(reader, windows)
     it_is_dark_and_strict(reader, windows)
@@ -200,8 +205,10 @@ def a_board_follows_edits(reader: Reader, windows: Windows) -> None:
     ann.get_by_role("button", name="Log in").click()
     ann.get_by_label("Slug").fill("desk")
     ann.get_by_label("Title").fill("My desk")
+    loaded(ann)
     ann.get_by_role("button", name="Save and continue editing").click()
     expect(ann.get_by_text("was added successfully")).to_be_visible()
+    loaded(ann)
 
     visitor = windows.open("/boards/desk/", width=390, scheme="dark")
     expect(visitor.get_by_role("heading")).to_have_text("My desk")
@@ -219,8 +226,15 @@ def a_board_follows_edits(reader: Reader, windows: Windows) -> None:
     expect(visitor.locator(LINE)).to_have_count(3)
     moves(visitor)
 
+    # The visitor may know it before Ann is answered.
+    expect(ann.get_by_text("was changed successfully")).to_be_visible()
+    loaded(ann)
     ann.get_by_text("Delete", exact=True).click()  # a link, from Django 6 on called a button
+    expect(ann.get_by_role("button", name="Yes")).to_be_visible()
+    loaded(ann)
     ann.get_by_role("button", name="Yes").click()
+    expect(ann.get_by_text("was deleted successfully")).to_be_visible()
+    loaded(ann)
     expect(visitor.locator("#board")).to_have_text("This board has been deleted.")
     assert visitor.evaluate("window.same") is True
     windows.close(visitor)

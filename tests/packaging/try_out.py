@@ -66,11 +66,11 @@ async def connect():
     }
     socket = ApplicationCommunicator(application, scope)
     await socket.send_input({"type": "websocket.connect"})
-    accepted = await socket.receive_output(timeout=10)
+    accepted = await socket.receive_output(timeout=40)
     await socket.send_input({"type": "websocket.receive", "text": '{"id":1,"connect":{}}'})
-    reply = await socket.receive_output(timeout=10)
+    reply = await socket.receive_output(timeout=40)
     await socket.send_input({"type": "websocket.disconnect", "code": 1000})
-    await socket.wait(timeout=10)
+    await socket.wait(timeout=40)
     return accepted["type"], json.loads(reply.get("text") or reply["bytes"])
 
 

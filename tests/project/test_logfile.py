@@ -49,6 +49,6 @@ def test_many_processes_lose_no_line(tmp_path):
     # The limit is passed once at the most, so all lines are still there.
     command = [sys.executable, "-c", WRITER, str(path)]
     writers = [subprocess.Popen([*command, name, "8000"]) for name in "abc"]
-    assert [writer.wait(30) for writer in writers] == [0, 0, 0]
+    assert [writer.wait(50) for writer in writers] == [0, 0, 0]
     lines = [line for file in (tmp_path / "x.log.1", path) if file.exists() for line in file.read_text().splitlines()]
     assert sorted(lines) == sorted(f"{name} {number}" for name in "abc" for number in range(500))
