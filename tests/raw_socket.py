@@ -24,7 +24,11 @@ class RawSocket:
         self.sock.sendall("\r\n".join([*lines, "", ""]).encode())
         head = b""
         while not head.endswith(b"\r\n\r\n"):
-            head += self.sock.recv(1)
+            byte = self.sock.recv(1)
+            if not byte:
+                self.sock.close()
+                raise ConnectionResetError(f"the server left in the middle of its answer: {head!r}")
+            head += byte
         self.status = int(head.split()[1])
 
     def __enter__(self):

@@ -26,10 +26,18 @@ _prepared = {}
 
 
 def free_port():
-    """A port nobody listens on; the site binds it a moment later."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on, and that nobody else gets until this process ends, also while nobody listens.
+
+    Servers bind it all the same: they set SO_REUSEADDR, as the socket does that keeps it. Only Linux lets them.
+    """
+    with socket.socket() as keeper:
+        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        keeper.bind(("127.0.0.1", 0))
+        port = keeper.getsockname()[1]
+        if sys.platform == "linux":
+            # Stays open.
+            keeper.detach()
+        return port
 
 
 class Site:
@@ -128,7 +136,7 @@ class Site:
         data = body.encode() if isinstance(body, str) else body
         request = urllib.request.Request(self.url + path, data=data, method=method, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=10) as response:
+            with urllib.request.urlopen(request, timeout=30) as response:
                 return response.status, response.read()
         except urllib.error.HTTPError as error:
             with error:

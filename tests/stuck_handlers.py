@@ -19,11 +19,13 @@ def tell():
 
 
 class Slow(live.ChannelHandler):
-    """Takes a second to say yes."""
+    """Says yes when the node has been draining for a moment."""
 
     async def can_subscribe(self, user, channel, data):
         tell()
-        await asyncio.sleep(1)
+        while not current_node().draining:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
         return True
 
 

@@ -108,7 +108,8 @@ async def test_a_token_that_is_gone_ends_the_connection(token, monkeypatch):
 
 async def test_a_session_that_is_logged_out_ends_the_connection(pusher, monkeypatch):
     now = 1000.0
-    monkeypatch.setattr(push_consumer.time, "monotonic", lambda: now)
+    # Its own clock: everybody else's goes on.
+    monkeypatch.setattr(push_consumer, "time", SimpleNamespace(monotonic=lambda: now))
 
     def log_in():
         session = SessionStore()
@@ -149,7 +150,8 @@ async def test_too_much_that_waits_ends_the_connection_with_1013(token, settings
 
 @pytest.fixture
 def held(monkeypatch):
-    """Publishing waits for `held.go`; `held.begun` says that it does."""
+    """Publishing waits for `held.go`; `held.begun` says that it does. Who leaves has time for all that waits."""
+    monkeypatch.setattr(push_consumer, "LEAVE_SECONDS", 60.0)
     held = SimpleNamespace(begun=asyncio.Event(), go=asyncio.Event())
     publish = push_consumer.publish_push
 

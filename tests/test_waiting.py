@@ -31,7 +31,7 @@ async def line():
 async def test_an_answer_in_time_is_taken(line):
     reader, other = line
     other.send(b"yes\n")
-    async with within(LIMIT):
+    async with within(60):
         assert await reader.readline() == b"yes\n"
 
 
@@ -47,12 +47,10 @@ async def test_no_answer_is_a_timeout(line):
 async def test_an_answer_that_came_while_the_loop_was_held_up_is_taken(line):
     reader, other = line
     other.send(b"yes\n")
-    blocking = asyncio.create_task(hold_up())
     async with within(LIMIT):
-        await blocking
-        # In parts: each takes a turn of the loop.
-        assert await reader.readexactly(1) == b"y"
-        assert await reader.readline() == b"es\n"
+        # Not read yet: the loop learns at once that there is an answer and that the time is over.
+        time.sleep(LIMIT + 0.15)  # noqa: ASYNC251 - as bad code does
+        assert await reader.readline() == b"yes\n"
 
 
 async def test_a_loop_that_is_always_held_up_waits_a_limited_time(line):

@@ -54,7 +54,7 @@ class Script:
         self.process.stdin.write(json.dumps(words) + "\n")
         self.process.stdin.flush()
 
-    def expect(self, name, seconds=30, least=None):
+    def expect(self, name, seconds=60, least=None):
         """Waits for an object with this key, at least so large where that is said; its value. Others are skipped."""
         deadline = time.monotonic() + seconds
         while True:

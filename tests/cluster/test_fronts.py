@@ -17,8 +17,8 @@ from tests.site import Site
 pytestmark = [pytest.mark.timeout(120)]
 
 MEBIBYTE = 1024 * 1024
-HEALTH_SECONDS = 2.5
-"""In which a front that asks the nodes how they are has learned it."""
+HEALTH_SECONDS = 4
+"""In which a front that asks the nodes how they are has learned it, on a machine that is busy."""
 
 
 class Through(Site):
@@ -105,6 +105,9 @@ def refused(site, body):
     """Like `request`; a front may answer and close before it has read everything."""
     try:
         return site.push("large", body)
+    except (BrokenPipeError, ConnectionResetError):
+        # When the answer was read.
+        return 413, b""
     except urllib.error.URLError as error:
         if isinstance(error.reason, (BrokenPipeError, ConnectionResetError)):
             return 413, b""
@@ -129,7 +132,7 @@ async def test_a_dead_node_is_not_missed(site, cluster):
         async def one_more():
             await stack.enter_async_context(site.connect())
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             while not await asyncio.to_thread(node.connections):
                 await one_more()
 
@@ -141,14 +144,14 @@ async def test_a_node_that_leaves_gets_no_new_clients(site, cluster):
         await asyncio.to_thread(node.start)
         async with contextlib.AsyncExitStack() as stack:
             # So many have to be there, or it is gone at once: it sends at least ten a second away.
-            for _ in range(45):
+            for _ in range(65):
                 await stack.enter_async_context(node.connect())
             node.process.send_signal(signal.SIGTERM)
             started = time.monotonic()
             answers = []
             while node.process.poll() is None:
                 answers.append((round(time.monotonic() - started, 2), await accepts(site)))
-            await asyncio.to_thread(node.process.wait, 15)
+            await asyncio.to_thread(node.process.wait)
     node.process = None
     await asyncio.to_thread(node.start)
     # Until the health checks have told the front, some may be sent there, and are sent away; then nobody.
@@ -159,9 +162,9 @@ async def test_a_node_that_leaves_gets_no_new_clients(site, cluster):
 
 @contextlib.contextmanager
 def leaving_slowly(node):
-    """The node takes 4 s to send its clients away."""
+    """The node takes 6 s to send its clients away."""
     before = node.env["LIVE_TEST_SETTINGS"]
-    node.env["LIVE_TEST_SETTINGS"] = json.dumps({**json.loads(before), "DRAIN_SECONDS": 4.0})
+    node.env["LIVE_TEST_SETTINGS"] = json.dumps({**json.loads(before), "DRAIN_SECONDS": 6.0})
     try:
         yield
     finally:

@@ -24,7 +24,7 @@ def test_haproxy_leads_to_the_primary_and_never_to_a_former_one(tmp_path):
                 return None
 
         former = group.primary
-        assert leads_to() == former.port
+        wait_until(lambda: leads_to() == former.port, lambda: haproxy.log)
         client.cli("SET", "kept", "1")
         client.cli("WAIT", "2", "5000")
         former.kill()
@@ -47,6 +47,11 @@ def test_haproxy_leads_to_the_primary_and_never_to_a_former_one(tmp_path):
             return haproxy.log.count(f"Server primary/redis-{number} is UP") > up
 
         wait_until(is_taken_for_one, lambda: haproxy.log)
-        seen |= {leads_to() for _ in range(20)}
-        assert former.info("replication")["role"] == "master"
-        assert seen == {primary.port}
+        asked = 0
+        # On a busy machine the sentinels are sooner than twenty questions.
+        while asked < 20 and former.info("replication")["role"] == "master":
+            seen.add(leads_to())
+            asked += 1
+        assert asked
+        # Nowhere, where a busy machine kept HAProxy from looking in time; never to the former one.
+        assert seen - {None} == {primary.port}

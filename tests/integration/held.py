@@ -79,7 +79,7 @@ async def leftovers_of(site, channels, seconds=30):
             await asyncio.sleep(0.1)
 
 
-async def alone(site, seconds=15):
+async def alone(site, seconds=30):
     """Waits until the node holds nothing but the client that asks."""
     found = {}
     try:

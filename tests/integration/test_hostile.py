@@ -12,6 +12,7 @@ import re
 import signal
 import socket
 import struct
+import threading
 import time
 
 import pytest
@@ -21,15 +22,17 @@ from tests.integration.held import HANDLERS, TOKEN, Bystander, alone, memory, op
 from tests.peers import eventually
 from tests.raw_socket import RawSocket
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 PATH = "/api/live/ws"
 LIMIT = 256 * 1024
 """Bytes that may wait for one client of the sites with slow ones."""
-INTERVAL, TIMEOUT = 2, 1.5
-"""PING_INTERVAL and PONG_TIMEOUT of the site that soon knows who is there, in seconds."""
-LATE = 1.5
-"""Seconds that a busy machine may be behind; less than another interval."""
+INTERVAL, TIMEOUT = 4, 3.8
+"""PING_INTERVAL and PONG_TIMEOUT of the site that soon knows who is there, in seconds; time for a busy machine."""
+LATE = 15
+"""Seconds that a busy machine may be behind; daphne's own pings would take 50."""
+LEAST = 21
+"""Attacks, and publications meanwhile, however slow the machine."""
 
 SLOW = "live_disconnects_total:3008"
 NO_PONG = "live_disconnects_total:3012"
@@ -45,7 +48,7 @@ def dice():
 @pytest.fixture(scope="module")
 def target(make_site):
     """A site that waits for nobody for long."""
-    return make_site(HANDLERS=HANDLERS, CONNECT_TIMEOUT=1, PING_INTERVAL=2, PONG_TIMEOUT=1.5)
+    return make_site(HANDLERS=HANDLERS, CONNECT_TIMEOUT=4, PING_INTERVAL=INTERVAL, PONG_TIMEOUT=TIMEOUT)
 
 
 @pytest.fixture(scope="module")
@@ -138,10 +141,10 @@ def leave(dice, sock):
     sock.close()
 
 
-def attack(dice, port, seconds):
-    """Attacks one after the other; how many there were."""
+def attack(dice, port, seconds, enough):
+    """Attacks one after the other, until there was enough of what happens meanwhile; how many there were."""
     until, count, left = time.monotonic() + seconds, 0, []
-    while time.monotonic() < until:
+    while time.monotonic() < until or count < LEAST or not enough.is_set():
         count += 1
         # The server may end the connection at any moment.
         with contextlib.suppress(OSError):
@@ -164,15 +167,19 @@ def attack(dice, port, seconds):
 
 async def test_whatever_comes_over_the_wire_the_others_notice_nothing(target, dice):
     async with Bystander.on(target) as bystander:
-        attacking = asyncio.create_task(asyncio.to_thread(attack, dice, target.port, 4))
+        enough = threading.Event()
+        attacking = asyncio.create_task(asyncio.to_thread(attack, dice, target.port, 4, enough))
         heard = 0
-        while not attacking.done():
-            await bystander.hears_one()
-            heard += 1
+        try:
+            while not attacking.done():
+                await bystander.hears_one()
+                heard += 1
+                if heard == LEAST:
+                    enough.set()
+        finally:
+            enough.set()
         count = await attacking
     print(f"{count} attacks, {heard} publications")
-    assert count > 20
-    assert heard > 20
     await alone(target)
     assert "Traceback" not in target.log, re.findall("Traceback.*?(?=\n\\S+ )", target.log, re.DOTALL)[:3]
 
@@ -188,7 +195,7 @@ def silent(port):
 
 
 async def test_who_stops_answering_is_gone_after_the_pong_timeout(make_site):
-    site = make_site(HANDLERS=HANDLERS, PING_INTERVAL=1, PONG_TIMEOUT=0.5)
+    site = make_site(HANDLERS=HANDLERS, PING_INTERVAL=3, PONG_TIMEOUT=2.5)
     peers = [await asyncio.to_thread(silent, site.port) for _ in range(9)]
     try:
         for peer in peers[3:6]:

@@ -110,8 +110,9 @@ async def test_official_clients_see_each_other(room_site, make_client, request):
     channel = f"lobby/presence/{request.node.callspec.id}"
     async with Cable(room_site.port) as cable:
         first = await make_client(room_site.ws_url, channel)
-        second = await make_client(cable.ws_url, channel)
+        # Before another is there to hear it.
         await first.log.wait("join", client=first.id, user="")
+        second = await make_client(cable.ws_url, channel)
         await first.log.wait("join", client=second.id)
         await second.log.wait("join", client=second.id)
         assert await first.presence() == await second.presence() == {first.id: "", second.id: ""}

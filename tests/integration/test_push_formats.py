@@ -136,11 +136,12 @@ async def received(site, stream_id, send):
     async with site.connect() as peer:
         for name in CHANNELS:
             await peer.subscribe(f"stream/{stream_id}/{name}")
-        for body in (METRICS, LATER):
+        for count, body in enumerate((METRICS, LATER), 1):
             await send(body)
-        while not all(len(messages) == 2 for messages in got.values()):
-            push = (await peer.receive())["push"]
-            got[push["channel"].rsplit("/", 1)[1]].append(orjson.dumps(push["pub"]["data"]))
+            # By WebSocket nothing says when it is published, and the next one goes another way.
+            while not all(len(messages) == count for messages in got.values()):
+                push = (await peer.receive())["push"]
+                got[push["channel"].rsplit("/", 1)[1]].append(orjson.dumps(push["pub"]["data"]))
     return got
 
 

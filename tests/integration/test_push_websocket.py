@@ -1,6 +1,7 @@
 """The push over WebSocket on a real daphne: who may, what comes back, and that a sender who never reads stays."""
 
 import asyncio
+import contextlib
 import json
 import socket
 
@@ -143,7 +144,9 @@ async def test_a_message_over_the_limit_of_a_push_is_answered(make_site):
 
 async def test_a_message_over_daphnes_limit_closes_with_1009(site):
     async with sender(site, "ws-too-large") as ws:
-        await ws.send("#" * (2**20 + 1))
+        # The server may close before it has read all of it.
+        with contextlib.suppress(websockets.ConnectionClosed):
+            await ws.send("#" * (2**20 + 1))
         assert await closed(ws) == 1009
 
 
@@ -198,7 +201,8 @@ async def test_a_sender_that_never_answers_pings_is_not_cut_off(tmp_path):
             # Pings arrived, and the server has not closed.
             quiet.sock.setblocking(False)
             assert b"\x89\x0c" in quiet.sock.recv(65536)
-            with pytest.raises(BlockingIOError):
-                quiet.sock.recv(1, socket.MSG_PEEK)
+            # Nothing to read, or the next ping; at the end it would be b"".
+            with contextlib.suppress(BlockingIOError):
+                assert quiet.sock.recv(1, socket.MSG_PEEK) == b"\x89"
     finally:
         site.stop()

