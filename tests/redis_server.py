@@ -6,12 +6,19 @@ import subprocess
 import time
 from pathlib import Path
 
+from live.store.redis import topology
 from tests.site import free_port
 
 HOST = "127.0.0.1"
 START_SECONDS = 20
 SOCKET_PATH_MAX = 104
 """Longest path that every system allows for a Unix socket; in a deeper folder there is none."""
+
+
+def wait_long_for_redis(patch):
+    """Has stores made from now on wait for Redis however busy the machine is; that it is gone shows at once anyhow."""
+    for name in ("CONNECT_TIMEOUT", "SOCKET_TIMEOUT"):
+        patch.setattr(topology, name, 40.0)
 
 
 class RedisServer:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 
 from live.channel import Channel
 from live.exceptions import LeaseLost
@@ -33,7 +34,8 @@ MAX_TOLD = 10_000
 class MemoryStore(Store):
     """Keeps at most `max_channels` channels, each for `ttl` seconds after its last publication.
 
-    A channel's history takes at most `history_max_bytes`, however many publications it may hold.
+    A channel whose history lasts longer stays as long, without its last value. A history takes at most
+    `history_max_bytes`, however many publications it may hold.
     The channel idle the longest goes first; its stream gets a new epoch if it comes back. Locked, not bound to an
     event loop: a process that publishes from threads and one that serves use it alike. `clock` gives seconds.
     """
@@ -229,11 +231,11 @@ class MemoryStore(Store):
     async def expire(self) -> None:
         now = self._clock()
         with self._lock:
-            while self._streams:
-                channel, oldest = next(iter(self._streams.items()))
-                if oldest.touched + self._ttl > now:
-                    break
-                del self._streams[channel]
+            idle = takewhile(lambda item: item[1].touched + self._ttl <= now, self._streams.items())
+            for channel, stream in list(idle):
+                stream.last = None
+                if stream.touched + stream.history_ttl <= now:
+                    del self._streams[channel]
             for stream in self._streams.values():
                 stream.trim(now)
             while self._told:

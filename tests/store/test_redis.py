@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+import time
 import uuid
 
 import pytest
@@ -106,10 +107,10 @@ async def test_channels_are_spread_over_hosts(redis_server, make_redis_store, li
         assert shards == {0, 1}
         for receive in receivers:
             assert [(await receive())["offset"] for _ in range(3)] == [1, 2, 3]
-        for channel in CHANNELS:
-            shard = topology.shard_of(channel)
-            found = [server.cli("EXISTS", f"{topology.prefix}:live:{channel.digest}:stream") for server in servers]
-            assert found == ["1" if index == shard else "0" for index in range(2)]
+        for index, server in enumerate(servers):
+            found = server.cli("KEYS", f"{topology.prefix}:live:*:stream").split()
+            mine = [channel for channel in CHANNELS if topology.shard_of(channel) == index]
+            assert sorted(found) == sorted(f"{topology.prefix}:live:{channel.digest}:stream" for channel in mine)
         assert {active.channel for active in await store.active()} == set(CHANNELS)
         assert [position.offset for position in await store.positions(CHANNELS)] == [3] * 40
         people = [(channel, Member(f"c{n}", "u", b"{}")) for n, channel in enumerate(CHANNELS)]
@@ -135,7 +136,7 @@ async def test_hosts_of_every_form_are_reached(redis_server, make_redis_store, f
         "url": redis_server.url,
         "tuple": (host, port),
         "dict": {"host": host, "port": port, "db": 1},
-        "address": {"address": redis_server.url, "socket_timeout": 1, "client_name": "live"},
+        "address": {"address": redis_server.url, "socket_timeout": 30, "client_name": "live"},
         "unix": f"unix://{redis_server.socket}",
         "database": f"{redis_server.url}/2",
     }[form]
@@ -173,9 +174,8 @@ def self_signed(folder):
 
 async def test_tls(make_redis_store, tmp_path):
     key, certificate = self_signed(tmp_path)
-    plain = RedisServer(tmp_path)
-    tls = {"tls_port": plain.port, "tls_cert_file": certificate, "tls_key_file": key, "tls_ca_cert_file": certificate}
-    with TlsRedisServer(tmp_path, port=plain.port, tls_auth_clients="no", **tls) as server:
+    tls = {"tls_cert_file": certificate, "tls_key_file": key, "tls_ca_cert_file": certificate}
+    with TlsRedisServer(tmp_path, tls_auth_clients="no", **tls) as server:
         url = server.url.replace("redis://", "rediss://")
         store = make_redis_store({"address": url, "ssl_ca_certs": str(certificate)})
         await append(store, 2)
@@ -191,7 +191,7 @@ class TlsRedisServer(RedisServer):
     def command(self):
         line = super().command()
         line[line.index("--port") + 1] = "0"
-        return line
+        return [*line, "--tls-port", str(self.port)]
 
     def cli(self, *arguments, **kwargs):
         return super().cli("--tls", "--insecure", *arguments, **kwargs)
@@ -286,7 +286,7 @@ async def test_event_loops_do_not_get_into_each_other(store, redis_server):
         thread.start()
     await publish(0)
     for thread in threads:
-        await asyncio.to_thread(thread.join, 20)
+        await asyncio.to_thread(thread.join)
     found, top = await store.history(A)
     assert sorted(numbers(found)) == list(range(300))
     assert top.offset == 300
@@ -307,12 +307,12 @@ async def test_closing_closes_what_other_event_loops_have(make_redis_store, tmp_
         await store.close()
         assert await connected(server) == 0
         loop.call_soon_threadsafe(loop.stop)
-        await asyncio.to_thread(thread.join, 5)
+        await asyncio.to_thread(thread.join)
         loop.close()
 
 
 PROGRAM = """
-import asyncio, sys
+import asyncio, logging, sys
 from live.channel import Channel
 from live.store import ChannelOptions
 from live.store.redis import RedisStore
@@ -323,13 +323,15 @@ store = RedisStore(Topology.from_layer_config({"hosts": [sys.argv[1]]}), ttl=60,
 async def publish():
     return (await store.append(Channel("stream", "test", sys.argv[2]), b"1", ChannelOptions(history_size=3))).offset
 
+# In its debug mode asyncio warns of steps that take long, which says something of the machine only.
+logging.getLogger("asyncio").setLevel(logging.ERROR)
 print([asyncio.run(publish()) for _ in range(3)])
 """
 
 
 def test_a_script_that_closes_nothing_ends_without_noise(redis_server):
     line = [sys.executable, "-X", "dev", "-W", "error", "-c", PROGRAM, redis_server.url, uuid.uuid4().hex]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=50)
     assert (done.stdout, done.stderr) == ("[1, 2, 3]\n", "")
 
 
@@ -344,6 +346,7 @@ def calls_of(server, command):
 async def test_redis_drops_what_is_left_alone(redis_server, make_redis_store):
     prefix = f"p{uuid.uuid4().hex}"
     store = make_redis_store(redis_server, prefix=prefix, ttl=500)
+    began = time.monotonic()
     options = ChannelOptions(history_size=9, history_ttl=100, keep_last=True)
     await store.append(A, b"1", options)
     await store.append(A, b"2", options, key="k")
@@ -355,6 +358,7 @@ async def test_redis_drops_what_is_left_alone(redis_server, make_redis_store):
     lifetimes = {}
     for key in redis_server.cli("KEYS", f"{prefix}:*").split():
         lifetimes[key.split(":", 2)[2]] = int(redis_server.cli("TTL", key))
+    took = time.monotonic() - began
     a, other = A.digest, CHANNELS[0].digest
     calls = next(key for key in lifetimes if key.startswith("calls:"))
     most = {
@@ -375,7 +379,7 @@ async def test_redis_drops_what_is_left_alone(redis_server, make_redis_store):
     assert lifetimes.keys() <= most.keys()
     assert most.keys() - lifetimes.keys() <= {"probe"}
     for key, seconds in lifetimes.items():
-        assert seconds == -1 if most[key] == -1 else most[key] - 5 <= seconds <= most[key], key
+        assert seconds == -1 if most[key] == -1 else most[key] - 5 - took <= seconds <= most[key], key
 
 
 async def test_the_list_of_active_channels_forgets_the_idle(redis_server, make_redis_store):
@@ -440,6 +444,46 @@ async def test_a_stream_that_redis_lost_begins_anew(tmp_path, make_redis_store):
         assert await store.history(A, since=first.position) == ([], again.position)
 
 
+@pytest.mark.parametrize("asked", [False, True])
+async def test_a_channel_of_which_redis_lost_a_part_begins_anew(redis_server, make_redis_store, asked):
+    # As it does where it may evict what it likes (maxmemory-policy allkeys-...).
+    prefix, other = f"p{uuid.uuid4().hex}", CHANNELS[0]
+    store = make_redis_store(redis_server, prefix=prefix)
+    sent = await append(store, 3)
+    await store.append(A, b"3", HISTORY, key="k")
+    redis_server.cli("DEL", f"{prefix}:live:{A.digest}:state")
+    if asked:
+        (position,) = await store.positions([A])
+        assert (position.offset, await store.history(A)) == (0, ([], position))
+    # In one call with another channel, of which nothing may be left half done.
+    again = await store.append_many([Draft(other, b"4", HISTORY), Draft(A, b"5", HISTORY), Draft(A, b"6", HISTORY)])
+    assert [publication.offset for publication in again] == [1, 1, 2]
+    assert again[1].epoch == (position.epoch if asked else again[2].epoch) != sent[0].epoch
+    # What had this key went with the life that is over.
+    keyed = await store.append(A, b"7", HISTORY, key="k")
+    assert (keyed.offset, keyed.data) == (3, b"7")
+    assert numbers((await store.history(A))[0]) == [5, 6, 7]
+    assert numbers((await store.history(other))[0]) == [4]
+
+
+async def test_a_state_lives_as_long_as_its_history(redis_server, make_redis_store):
+    prefix, clock = f"p{uuid.uuid4().hex}", Clock(0)
+    store = make_redis_store(redis_server, prefix=prefix, max_channels=1000, ttl=1, clock_shift=clock)
+    await append(store, 1)
+    state, stream = (int(redis_server.cli("TTL", f"{prefix}:live:{A.digest}:{kind}")) for kind in ("state", "stream"))
+    assert 60 < stream <= state
+    # Many that are idle and stay for their histories, and none of those behind them is overlooked.
+    more = [Draft(channel, b"1", HISTORY if n % 2 else ChannelOptions()) for n, channel in enumerate(CHANNELS)]
+    await store.append_many(more)
+    clock.advance(10)
+    await store.expire()
+    assert len(await store.active()) == 21
+    assert numbers((await store.history(A))[0]) == [0]
+    clock.advance(21)
+    await store.expire()
+    assert redis_server.cli("ZCARD", f"{prefix}:live:active") == "0"
+
+
 async def test_offsets_of_clients_may_be_any_number(store):
     await append(store, 3)
     for offset in (2**64 - 1, 2**53 + 1, 2**63):
@@ -452,9 +496,11 @@ async def test_offsets_of_clients_may_be_any_number(store):
 # The same as in memory
 
 OPTIONS = [
-    ChannelOptions(history_size=4, history_ttl=30, keep_last=True, key_interval=5),
-    ChannelOptions(history_size=9, history_ttl=20),
+    ChannelOptions(history_size=4, history_ttl=255, keep_last=True, key_interval=5),
+    ChannelOptions(history_size=9, history_ttl=155),
     ChannelOptions(keep_last=True, key_interval=3),
+    # Longer than the stores keep a channel that is idle.
+    ChannelOptions(history_size=3, history_ttl=655, keep_last=True),
 ]
 DRAFTS = st.tuples(
     st.sampled_from(OPTIONS),
@@ -465,8 +511,8 @@ DRAFTS = st.tuples(
 )
 # Of one channel each: which channels one call makes the store forget may depend on how it goes about it.
 BATCHES = st.tuples(st.sampled_from(CHANNELS[:4]), st.lists(DRAFTS, min_size=1, max_size=6))
-# Multiples of 0.7 s, of which none comes near a time at which something ends.
-STEPS = st.one_of(BATCHES, st.sampled_from([0.7, 2.1, 7.7, 21.0]))
+# Multiples of 10 s, none of them in the 5 s before a time at which something ends: Redis' clock goes on by itself.
+STEPS = st.one_of(BATCHES, st.sampled_from([10.0, 30.0, 110.0, 210.0]))
 
 
 def drafts_of(channel, batch):
@@ -493,8 +539,9 @@ def known(publications, epochs):
 @given(steps=st.lists(STEPS, max_size=25))
 def test_both_stores_say_the_same(redis_server, steps):
     clock, shift = Clock(), Clock(0.0)
-    limits = {"max_channels": 3, "ttl": 50, "history_max_bytes": 1000}
-    topology = Topology.from_layer_config({"hosts": [redis_server.url], "prefix": f"p{uuid.uuid4().hex}"})
+    limits = {"max_channels": 3, "ttl": 455, "history_max_bytes": 1000}
+    url = f"{redis_server.url}?socket_timeout=40&socket_connect_timeout=40"
+    topology = Topology.from_layer_config({"hosts": [url], "prefix": f"p{uuid.uuid4().hex}"})
     stores = [MemoryStore(**limits, clock=clock), RedisStore(topology, **limits, clock_shift=shift)]
 
     async def look(store, channel, epochs):

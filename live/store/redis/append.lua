@@ -78,7 +78,8 @@ local function save(c, name, schema, last)
   if schema and schema ~= c.schema then redis.call('HSET', c.state, 'schema', schema) end
   if c.schema and not schema then redis.call('HDEL', c.state, 'schema') end
   if c.renew then
-    redis.call('EXPIRE', c.state, math.ceil(TTL) + 60)
+    -- Never before the stream: its offsets would begin anew below those in there.
+    redis.call('EXPIRE', c.state, math.ceil(math.max(TTL, c.history_ttl)) + 60)
     redis.call('EXPIRE', c.stream, math.ceil(c.history_ttl) + 60)
     redis.call('EXPIRE', c.keys, math.ceil(c.history_ttl) + 60)
   end
@@ -94,6 +95,8 @@ local out = {}
 while ARGV[place + 1] do
   local digest, name, o, announce, drafts = take(), take(), parse(take()), take(), tonumber(take())
   local c = load(digest)
+  -- Of a channel whose state Redis dropped (maxmemory), the rest belongs to a life that is over.
+  if not c.touched then redis.call('DEL', c.stream, c.keys) end
   local schema, last, added, messages = c.schema, nil, 0, {}
   local lost = drafts < 0 and not is_held(lease_key(take()), take(), take())
   measure(c)

@@ -1,5 +1,5 @@
--- Stands before every other script. ARGV: prefix of the keys, seconds an idle channel is kept, seconds to add to Redis'
--- clock, a name for the epoch of a channel that is born.
+-- Stands before every other script. ARGV: prefix of the keys, seconds an idle channel is kept (longer where its history
+-- lasts longer), seconds to add to Redis' clock, a name for the epoch of a channel that is born.
 --
 -- Of a channel there are <prefix><digest>:state (hash: epoch, name, last, schema, numbers, rate), :stream (history; ids
 -- are <offset>-0, and the offsets in it are a run that ends at the top) and :keys (hash: idempotency key -> offset).
@@ -32,9 +32,11 @@ local function load(digest)
   if f[2] then
     c.touched, c.offset, c.key_offset, c.key_time, c.since_key, c.bytes, c.history_ttl, c.second =
       struct.unpack(NUMBERS, f[2])
-    if c.touched + TTL <= now then
+    if c.touched + math.max(TTL, c.history_ttl) <= now then
       forget(digest)
       f, c.touched = {}, nil
+    elseif c.touched + TTL <= now then
+      redis.call('HDEL', c.state, 'last')
     end
   end
   c.epoch = f[1]

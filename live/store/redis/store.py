@@ -37,7 +37,8 @@ MAX_OFFSET = 2**53
 class RedisStore(Store):
     """Keeps at most `max_channels` channels on each host, each for `ttl` seconds after its last publication.
 
-    A channel's history takes at most `history_max_bytes`. `clock_shift` gives seconds that are added to Redis' clock,
+    A channel whose history lasts longer stays as long, without its last value. A history takes at most
+    `history_max_bytes`. `clock_shift` gives seconds that are added to Redis' clock,
     for tests. A host that failed is asked again when a probe got through; until then calls fail at once.
 
     What was under way on a connection that is lost is given again, once: Redis knows a call with publications by its
@@ -228,8 +229,11 @@ class RedisStore(Store):
 
     async def expire(self) -> None:
         async def expire(shard: int) -> None:
-            while await self._hosts.call(shard, "expire", (b"%d" % MAX_ITEMS,), int) == MAX_ITEMS:
-                pass
+            looked, kept = MAX_ITEMS, 0
+            while looked == MAX_ITEMS:
+                words = (b"%d" % MAX_ITEMS, b"%d" % kept)
+                looked, stay = await self._hosts.call(shard, "expire", words, list)
+                kept += stay
 
         await together(expire(shard) for shard in range(len(self._hosts)))
 
