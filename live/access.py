@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
-from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_out
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
@@ -25,6 +24,7 @@ from live.node import current_node
 from live.node.control import ControlMessage, session_digest
 from live.notices import MAX_USERS, notices, on_commit
 from live.publishing import acontrol, control
+from live.senders import senders_of
 from live.session_checks import check_clients
 from live.signals import relay_connected
 
@@ -115,7 +115,7 @@ def connect() -> None:
         return
     relay_connected.connect(_reconnected, dispatch_uid="live.access.reconnected")
     user_logged_out.connect(_logged_out, dispatch_uid="live.access.logged_out")
-    for model in _with_subclasses(user_model):
+    for model in senders_of(user_model):
         post_save.connect(_saved, sender=model, dispatch_uid=f"live.access.saved.{model._meta.label}")
         post_delete.connect(_deleted, sender=model, dispatch_uid=f"live.access.deleted.{model._meta.label}")
     for name in ("groups", "user_permissions"):
@@ -123,15 +123,10 @@ def connect() -> None:
             m2m_changed.connect(partial(_rights_changed, name), through, False, f"live.access.{name}")
     if (group_model := _group_model()) is None:
         return
-    for model in _with_subclasses(group_model):
+    for model in senders_of(group_model):
         pre_delete.connect(_group_deleted, sender=model, dispatch_uid=f"live.access.group_deleted.{model._meta.label}")
     if (through := _through(group_model, "permissions")) is not None:
         m2m_changed.connect(_group_rights_changed, sender=through, dispatch_uid="live.access.group_permissions")
-
-
-def _with_subclasses(model: type[models.Model]) -> list[type[models.Model]]:
-    """The model and its proxies and children: saving one of those is signalled in its own name."""
-    return [each for each in apps.get_models() if issubclass(each, model)]
 
 
 def _through(model: type[models.Model], name: str) -> Any:

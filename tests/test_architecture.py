@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "live"
 
 FLOORS = [
-    {"channel", "exceptions", "conf", "lazy", "logs", "origin", "signals", "users", "waiting"},
+    {"channel", "exceptions", "conf", "lazy", "logs", "origin", "senders", "signals", "users", "waiting"},
     {"protocol", "frames"},
     {"store"},
     {"node"},

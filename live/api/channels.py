@@ -22,7 +22,7 @@ from live.channel import Channel
 from live.conf import live_settings
 from live.exceptions import EngineUnavailable, Forbidden, LiveError, PublicationTooLarge
 from live.handlers import find_handler
-from live.handlers.offers import Offer, is_plugin_channel, visible_offers, watchable
+from live.handlers.offers import Offer, visible_offers, watchable
 from live.node.control import Survey
 from live.protocol import load_json
 from live.protocol.replies import client_info
@@ -50,7 +50,8 @@ class ListView(LiveAPIView):
     """``GET list``: the channels that the caller may subscribe to, by name (grafana-live §2.5).
 
     Those that are active, and those that plugins offer; while nobody watches one of these, its ``minute_rate`` is the
-    one it would have. ``?prefix=`` names the beginning of the channels wanted. 200, 401, 503.
+    one it would have. ``?prefix=`` names the beginning of the channels wanted. Left out is what its handler does not
+    answer for within `live.handlers.offers.ASK_SECONDS`. 200, 401, 503.
     """
 
     permission_classes = [MayConnect]
@@ -123,11 +124,7 @@ def _json(value: Any) -> HttpResponse:
 async def _visible_channels(user: User, prefix: str) -> list[LiveChannel]:
     active = {each.channel: each for each in await active_channels(prefix)}
     offers = {offer.channel: offer for offer in await visible_offers(user, prefix)}
-    of_plugins = {channel for channel in active if is_plugin_channel(channel)}
-    visible = offers.keys() | await watchable(user, of_plugins - offers.keys())
-    for channel in active.keys() - of_plugins:
-        if await _may_subscribe(user, channel):
-            visible.add(channel)
+    visible = offers.keys() | await watchable(user, active.keys() - offers.keys())
     found = [_with_offer(channel, active.get(channel), offers.get(channel)) for channel in visible]
     return sorted(found, key=lambda each: str(each.channel))
 
@@ -139,15 +136,6 @@ def _with_offer(channel: Channel, active: LiveChannel | None, offer: Offer | Non
         found.minute_rate = found.minute_rate or offer.minute_rate
         found.schema = found.schema or offer.schema
     return found
-
-
-async def _may_subscribe(user: User, channel: Channel) -> bool:
-    try:
-        return await find_handler(channel).can_subscribe(user, channel, None)
-    except LiveError as error:
-        if error.temporary:
-            raise
-        return False
 
 
 async def _channel_info(user: User, channel: Channel) -> tuple[LiveChannel, Survey]:

@@ -103,7 +103,9 @@ class Listener:
             self._subscribe(channel)
         while self._left != 0:
             message = self._socket.recv()
-            for line in message.splitlines():
+            text = message if isinstance(message, str) else message.decode()
+            # Not splitlines(), which also takes what may stand in JSON, such as U+2028, for the end of a line.
+            for line in text.split("\n"):
                 if line and self._left != 0:
                     value = load_json(line)
                     if not isinstance(value, dict):

@@ -16,16 +16,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from asgiref.sync import sync_to_async
-from django.core.exceptions import SynchronousOnlyOperation
-from django.db import models, transaction
+from channels.db import database_sync_to_async
+from django.core.exceptions import ObjectDoesNotExist, SynchronousOnlyOperation, ValidationError
+from django.db import DatabaseError, models, transaction
 from django.db.models.signals import post_delete, post_save
 
 from live.channel import Channel
 from live.exceptions import BadData, LiveError, NotFound
 from live.handlers.base import ChannelHandler
 from live.logs import about
+from live.protocol import dump_json
 from live.publishing import apublish, publish
+from live.senders import senders_of, told_apart
 from live.signals import dashboard_changed
 from live.users import User
 
@@ -47,21 +49,23 @@ class _Watched:
     can_view: Permission | None
     can_edit: Permission | None
 
-    async def find(self, uid: str) -> models.Model | None:
-        """The dashboard with that uid, or None."""
-        return await self.model._default_manager.filter(**{self.uid: uid}).afirst()
+    def find(self, uid: str) -> models.Model | None:
+        """The dashboard with that uid, or None; for threads."""
+        try:
+            return self.model._default_manager.filter(**{self.uid: uid}).first()
+        except (ValueError, ValidationError):
+            # No uid of this model: a text where it has numbers. Of another model it may be one.
+            return None
 
-    async def allows(self, action: str, user: User, dashboard: models.Model) -> bool:
-        """Whether `user` may ``view`` or ``change`` the dashboard; without a rule, by Django's permission."""
-        rule = self.can_view if action == "view" else self.can_edit
-        if rule is None:
-            meta = self.model._meta
-            # A user model without Django's permissions has none.
-            has_perm = getattr(user, "has_perm", lambda permission: False)
-            return bool(await sync_to_async(has_perm)(f"{meta.app_label}.{action}_{meta.model_name}"))
-        if inspect.iscoroutinefunction(rule):
-            return bool(await rule(user, dashboard))
-        return bool(await sync_to_async(rule)(user, dashboard))
+    def rule(self, action: str) -> Permission:
+        """Who may ``view`` or ``change`` a dashboard; without a rule of the project, by Django's permission."""
+        return (self.can_view if action == "view" else self.can_edit) or partial(self._has_permission, action)
+
+    def _has_permission(self, action: str, user: Any, dashboard: models.Model) -> bool:
+        meta = self.model._meta
+        # A user model without Django's permissions has none.
+        has_perm = getattr(user, "has_perm", lambda permission: False)
+        return bool(has_perm(f"{meta.app_label}.{action}_{meta.model_name}"))
 
 
 _watched: dict[type[models.Model], _Watched] = {}
@@ -102,51 +106,98 @@ def watch_dashboards(
 
     `uid` and `version` name the fields with the dashboard's uid and its version (None: it has none). `can_view` and
     `can_edit` answer (user, dashboard), as functions or coroutine functions; without them Django's ``view_`` and
-    ``change_`` permissions of the model decide. ``QuerySet.update()`` sends no signal: send `dashboard_changed` there.
+    ``change_`` permissions of the model decide. What is saved and deleted through proxies and children of `model` is
+    told as well. ``QuerySet.update()`` sends no signal: send `dashboard_changed` there.
     """
     for field in filter(None, (uid, version)):
         model._meta.get_field(field)
     _watched[model] = _Watched(model, uid, version, can_view, can_edit)
-    name = f"live.watch_dashboards.{model._meta.label}"
-    post_save.connect(_saved, sender=model, dispatch_uid=f"{name}.saved")
-    post_delete.connect(_deleted, sender=model, dispatch_uid=f"{name}.deleted")
+    for sender in senders_of(model):
+        # Once for each, also where several of the models it inherits from are watched.
+        post_save.connect(_saved, sender=sender, dispatch_uid=_SAVED)
+        post_delete.connect(_deleted, sender=sender, dispatch_uid=_DELETED)
 
 
 def unwatch_dashboards(model: type[models.Model]) -> None:
     """Takes back a `watch_dashboards`."""
     _watched.pop(model, None)
-    name = f"live.watch_dashboards.{model._meta.label}"
-    post_save.disconnect(sender=model, dispatch_uid=f"{name}.saved")
-    post_delete.disconnect(sender=model, dispatch_uid=f"{name}.deleted")
+    for sender in senders_of(model):
+        if not any(_watched_by(sender)):
+            post_save.disconnect(sender=sender, dispatch_uid=_SAVED)
+            post_delete.disconnect(sender=sender, dispatch_uid=_DELETED)
+
+
+_SAVED, _DELETED = "live.watch_dashboards.saved", "live.watch_dashboards.deleted"
+
+
+def _watched_by(sender: type[models.Model]) -> Iterator[_Watched]:
+    """What is watched of a model and of those it inherits from, the nearest first."""
+    return (_watched[model] for model in sender.__mro__ if model in _watched)
 
 
 def _saved(sender: type[models.Model], instance: models.Model, using: str, raw: bool = False, **kwargs: Any) -> None:
     # Fixtures are loaded raw, before anybody can look at them.
     if not raw:
-        _changed(sender, instance, "saved", using)
+        for uid, watched in _dashboards(sender, instance, using).items():
+            version = _read(instance, watched.version, using) if watched.version else None
+            _changed(watched, uid, "saved", using, version)
 
 
 def _deleted(sender: type[models.Model], instance: models.Model, using: str, **kwargs: Any) -> None:
-    _changed(sender, instance, "deleted", using)
+    found = _dashboards(sender, instance, using)
+    # What a child inherits goes with its parent's row: that is told in the parent's name, or the row stays.
+    for parent in told_apart(sender):
+        for watched in _watched_by(parent):
+            found = {uid: each for uid, each in found.items() if uid != _read_uid(instance, watched, using)}
+    for uid, watched in found.items():
+        _changed(watched, uid, "deleted", using)
 
 
-def _changed(sender: type[models.Model], instance: models.Model, action: str, using: str) -> None:
-    watched = _watched[sender]
+def _dashboards(sender: type[models.Model], instance: models.Model, using: str) -> dict[str, _Watched]:
+    """The dashboards that an instance of `sender` is, by their uids: one, or as many as models watched have others."""
+    found: dict[str, _Watched] = {}
+    for watched in _watched_by(sender):
+        uid = _read_uid(instance, watched, using)
+        if uid is not None:
+            found.setdefault(uid, watched)
+    return found
+
+
+def _read_uid(instance: models.Model, watched: _Watched, using: str) -> str | None:
+    uid = _read(instance, watched.uid, using)
+    return None if uid is None else str(uid)
+
+
+def _read(instance: models.Model, field: str, using: str) -> Any:
+    """The value of a field as it was saved; None where it cannot be read, which is logged."""
+    try:
+        value = getattr(instance, field)
+        if not hasattr(value, "resolve_expression"):
+            return value
+        # Such as F("version") + 1, which up to Django 5.2 stays on the instance.
+        stored = type(instance)._base_manager.using(using).filter(pk=instance.pk)
+        return stored.values_list(field, flat=True).first()
+    except (DatabaseError, ObjectDoesNotExist) as error:
+        # The save is not to fail with it; one of a field that was not loaded comes too late for a row that is gone.
+        logger.error("the %s of %s %s cannot be read: %s", field, instance._meta.label, instance.pk, error)
+        return None
+
+
+def _changed(watched: _Watched, uid: str, action: str, using: str, version: Any = None) -> None:
     change = _change.get()
-    uid = str(getattr(instance, watched.uid))
     try:
         dashboard_changed.send(
-            sender=sender,
+            sender=watched.model,
             uid=uid,
             action=action,
             session_id=change.session_id,
-            version=getattr(instance, watched.version) if watched.version and action == "saved" else None,
+            version=version,
             user=change.user,
             using=using,
         )
     except ValueError as error:
         # A uid that no channel can carry is the project's mistake; the save it happened in is not.
-        logger.error("no event for %s %r: %s", sender._meta.label, uid, error)
+        logger.error("no event for %s %r: %s", watched.model._meta.label, uid, error)
 
 
 def _display_name(user: Any) -> str:
@@ -172,7 +223,7 @@ def publish_dashboard_change(
     event: dict[str, Any] = {"uid": uid, "action": action}
     if session_id:
         event["sessionId"] = session_id
-    if version is not None:
+    if version is not None and _is_json(channel, version):
         event["version"] = version
     if user is not None and user.is_authenticated:
         event["user"] = {"name": _display_name(user)}
@@ -182,6 +233,15 @@ def publish_dashboard_change(
     except (SynchronousOnlyOperation, transaction.TransactionManagementError):
         # Inside an event loop there is no transaction to wait for, and of one kept by hand the end cannot be known.
         announce()
+
+
+def _is_json(channel: Channel, version: Any) -> bool:
+    try:
+        dump_json(version)
+    except BadData as error:
+        logger.error("the change of %s is announced without its version %s: %s", channel, version, error)
+        return False
+    return True
 
 
 _tasks: set[asyncio.Task[None]] = set()
@@ -214,6 +274,28 @@ def _log_failure(channel: Channel, error: LiveError) -> None:
     logger.error("the change of %s was not announced: %s", channel, error, extra=about(channel=channel))
 
 
+def _find(channel: Channel) -> tuple[_Watched, models.Model]:
+    """The dashboard of a channel, for threads; raises `NotFound` when there is none."""
+    kind, _, uid = channel.path.partition("/")
+    if kind == "uid" and uid and "/" not in uid:
+        for watched in list(_watched.values()):
+            if (dashboard := watched.find(uid)) is not None:
+                return watched, dashboard
+    raise NotFound
+
+
+async def _may(action: str, user: User, channel: Channel) -> bool:
+    """Whether `user` may ``view`` or ``change`` the dashboard; raises `NotFound` when there is none."""
+
+    def ask() -> bool | Awaitable[bool]:
+        watched, dashboard = _find(channel)
+        return watched.rule(action)(user, dashboard)
+
+    # Both in one go: waiting for the thread costs as much as the question.
+    answer = await database_sync_to_async(ask)()
+    return bool(await answer if inspect.isawaitable(answer) else answer)
+
+
 class DashboardHandler(ChannelHandler):
     """Dashboards of the models given to `watch_dashboards`; all other paths and uids are 404.
 
@@ -223,23 +305,13 @@ class DashboardHandler(ChannelHandler):
     presence = True
     join_leave = True
 
-    async def _find(self, channel: Channel) -> tuple[_Watched, models.Model]:
-        kind, _, uid = channel.path.partition("/")
-        if kind == "uid" and uid and "/" not in uid:
-            for watched in _watched.values():
-                if (dashboard := await watched.find(uid)) is not None:
-                    return watched, dashboard
-        raise NotFound
-
     async def can_subscribe(self, user: User, channel: Channel, data: Any) -> bool:
         """Whoever may view the dashboard; 404 when there is none."""
-        watched, dashboard = await self._find(channel)
-        return await watched.allows("view", user, dashboard)
+        return await _may("view", user, channel)
 
     async def can_publish(self, user: User, channel: Channel, data: Any) -> bool:
         """Clients may announce ``editing-started`` of a dashboard they may change; saves are the server's to tell."""
-        watched, dashboard = await self._find(channel)
-        if not await watched.allows("change", user, dashboard):
+        if not await _may("change", user, channel):
             raise NotFound
         return True
 
@@ -259,7 +331,7 @@ class DashboardHandler(ChannelHandler):
 
     async def initial_data(self, user: User, channel: Channel, data: Any) -> Any:
         """The version as it stands, so that a page that was away learns that it missed a save."""
-        watched, dashboard = await self._find(channel)
+        watched, dashboard = await database_sync_to_async(_find)(channel)
         state: dict[str, Any] = {"uid": channel.path.partition("/")[2]}
         if watched.version:
             state["version"] = getattr(dashboard, watched.version)

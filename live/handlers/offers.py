@@ -1,20 +1,25 @@
-"""Which channels of plugins there are for a user to watch: on offer, or active (grafana-live §2.5).
+"""Which channels there are for a user to watch: on offer by a plugin, or active (grafana-live §2.5).
 
-A plugin that is wrong, or slow to say who may watch, costs only its own entries.
+A handler or a plugin that is wrong, or slow to say who may watch, costs only its own entries.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 from live.channel import Channel
-from live.exceptions import LiveError, NotFound, PluginFailed
+from live.exceptions import ErrorCode, LiveError, NotFound, PluginFailed, UnknownChannel
+from live.handlers.base import ChannelHandler
 from live.handlers.plugin import DATA_SOURCES, PLUGINS, PluginHandler, Target
 from live.handlers.registry import find_handler
+from live.logs import about
+from live.node.tasks import start_task
 from live.plugins.base import DataSource, StreamOffer, StreamPlugin
 from live.plugins.calls import call, report_failure
 from live.plugins.failures import Failures
@@ -22,16 +27,28 @@ from live.plugins.registry import find_plugin, plugin_ids
 from live.plugins.sources import list_sources
 from live.users import User
 
-_failures = Failures(logging.getLogger("live.plugins"))
+logger = logging.getLogger("live.api")
+
+_failures = Failures(logger)
 
 MAX_OFFERS = 100
 """Offers that are taken from one plugin or data source."""
 
 ASKED_AT_ONCE = 20
-"""Questions about who may watch that are open at the same time."""
+"""Questions about who may watch that are open at the same time, to each handler."""
 
 ASK_SECONDS = 1.5
 """How long all answers together may take; what is not answered by then is not listed."""
+
+
+MAX_LATE = 5 * ASKED_AT_ONCE
+"""Questions that one handler may leave unanswered for good; then it is not asked until some have come back."""
+
+Question = Callable[[], Awaitable[bool]]
+Questions = dict[ChannelHandler, list[tuple[Channel, Question]]]
+
+_late: dict[asyncio.Task[None], ChannelHandler] = {}
+"""Those that were given up and have not ended yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +81,26 @@ async def visible_offers(user: User, prefix: str = "") -> list[Offer]:
         for offer in await _offers_of(plugin_id, plugin, scope, namespace, source):
             if str(offer.channel).startswith(prefix) and is_plugin_channel(offer.channel):
                 found[offer.channel] = (Target(offer.channel, plugin_id, plugin, source), offer)
-    yes = await _answered({channel: _asking(target, user) for channel, (target, _) in found.items()})
+    questions: Questions = {}
+    for channel, (target, _) in found.items():
+        questions.setdefault(find_handler(channel), []).append((channel, partial(_lets_watch, target, user)))
+    yes = await _answered(questions)
     return [offer for channel, (_, offer) in found.items() if channel in yes]
 
 
 async def watchable(user: User, channels: Collection[Channel]) -> set[Channel]:
-    """Those of the `channels` of plugins that `user` may watch."""
+    """Those of the `channels` that `user` may watch; of those that nobody answers for, none.
 
-    def ask(channel: Channel) -> Callable[[], Awaitable[object]]:
-        return lambda: find_handler(channel).can_subscribe(user, channel, None)
-
-    return await _answered({channel: ask(channel) for channel in channels})
+    Raises `EngineUnavailable` when a handler says so.
+    """
+    questions: Questions = {}
+    # In order, so that where there are too many it is the same ones that are listed.
+    for channel in sorted(channels, key=str):
+        with contextlib.suppress(UnknownChannel):
+            handler = find_handler(channel)
+            question = partial(handler.can_subscribe, user, channel, None)
+            questions.setdefault(handler, []).append((channel, question))
+    return await _answered(questions)
 
 
 async def _givers(user: User, prefix: str) -> list[tuple[str, str, str, DataSource | None]]:
@@ -117,33 +143,81 @@ async def _offers_of(
         return []
 
 
-def _asking(target: Target, user: User) -> Callable[[], Awaitable[object]]:
-    return lambda: target.may_watch(user, None)
+async def _lets_watch(target: Target, user: User) -> bool:
+    await target.may_watch(user, None)
+    return True
 
 
-async def _answered(questions: Mapping[Channel, Callable[[], Awaitable[object]]]) -> set[Channel]:
-    """The channels whose question was answered with yes, and in time."""
-    places = asyncio.Semaphore(ASKED_AT_ONCE)
-    yes = set()
+async def _answered(questions: Questions) -> set[Channel]:
+    """The channels whose question was answered with yes, and in time; raises what is temporary, except of plugins.
 
-    async def ask(channel: Channel, question: Callable[[], Awaitable[object]]) -> None:
-        async with places:
-            try:
-                await question()
-            except LiveError:
-                return
-            except Exception as error:
-                # Of a project: the rule of a data source, the database.
-                text = "%s is not listed, who may watch it could not be found out"
-                _failures.report((channel.scope, channel.namespace), text, channel, error=error)
-                return
-            yes.add(channel)
-
+    No handler waits for another. One that does not even let itself be cancelled is left behind.
+    """
+    yes: set[Channel] = set()
+    tasks: dict[asyncio.Task[None], ChannelHandler] = {}
+    for handler, waiting in questions.items():
+        places = min(len(waiting), ASKED_AT_ONCE, MAX_LATE - list(_late.values()).count(handler))
+        if places <= 0:
+            text = "channels of %s are not listed, it does not come back from %d questions who may watch them"
+            _failures.report(("stuck", type(handler)), text, type(handler).__qualname__, MAX_LATE)
+        queue = iter(waiting)
+        for _ in range(places):
+            task = start_task(_ask(handler, queue, yes), "live asks who may watch")
+            task.add_done_callback(_ended)
+            tasks[task] = handler
+    if not tasks:
+        return yes
     try:
-        async with asyncio.timeout(ASK_SECONDS), asyncio.TaskGroup() as group:
-            for channel, question in questions.items():
-                group.create_task(ask(channel, question))
-    except TimeoutError:
-        text = "channels of plugins are not listed that did not answer within %g s"
+        done, late = await asyncio.wait(tasks, timeout=ASK_SECONDS, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            # What one handler said stands for all that could not be decided.
+            if not task.cancelled():
+                task.result()
+    finally:
+        for task, handler in tasks.items():
+            if not task.done():
+                _late[task] = handler
+                task.cancel()
+    if late:
+        text = "channels are not listed that did not answer within %g s"
         _failures.report("late", text, ASK_SECONDS, level=logging.WARNING)
-    return yes
+    return set(yes)
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    _late.pop(task, None)
+    if not task.cancelled():
+        # Nobody may be left to see it.
+        task.exception()
+
+
+async def _ask(handler: ChannelHandler, queue: Iterator[tuple[Channel, Question]], yes: set[Channel]) -> None:
+    """Asks one question of the queue after the other."""
+    task = asyncio.current_task()
+    for channel, question in queue:
+        failure: BaseException | None = None
+        try:
+            if await question():
+                yes.add(channel)
+        except LiveError as error:
+            if error.temporary and not isinstance(handler, PluginHandler):
+                # Left out it would look as if it were refused.
+                raise
+            # Those without a code of their own are no answers, such as publish() in place of apublish().
+            failure = error if error.code is ErrorCode.INTERNAL and not error.temporary else None
+        except asyncio.CancelledError as error:
+            if task is None or task.cancelling():
+                raise
+            failure = error
+        except Exception as error:
+            # Of a project: a rule, the database.
+            failure = error
+        if failure is not None:
+            text = "%s is not listed, who may watch it could not be found out"
+            extra = about(channel=channel)
+            _failures.report((channel.scope, channel.namespace), text, channel, error=failure, extra=extra)
+        if task is None or task.cancelling():
+            # It was left behind, and came back from this one.
+            return
+        # Many of them answer without waiting for anything.
+        await asyncio.sleep(0)

@@ -9,13 +9,12 @@ from __future__ import annotations
 import contextlib
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from channels.db import database_sync_to_async
-from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.signals import post_delete, post_save
@@ -27,6 +26,7 @@ from live.node.control import DELETED, ControlMessage
 from live.notices import notices, on_commit
 from live.plugins.base import DataSource
 from live.plugins.failures import Failures
+from live.senders import senders_of
 
 if TYPE_CHECKING:
     from live.users import User
@@ -134,7 +134,7 @@ def watch_data_sources(
         if isinstance(part, str) and part != "pk":
             model._meta.get_field(part)
     _watched[model] = _Watched(model, uid, plugin, settings, name, can_query)
-    for sender in _senders(model):
+    for sender in senders_of(model):
         for signal, receiver in ((post_save, _saved), (post_delete, _deleted)):
             signal.connect(partial(receiver, model), sender, weak=False, dispatch_uid=_receiver(model, sender))
 
@@ -142,14 +142,9 @@ def watch_data_sources(
 def unwatch_data_sources(model: type[models.Model]) -> None:
     """Takes back a `watch_data_sources`."""
     if _watched.pop(model, None) is not None:
-        for sender in _senders(model):
+        for sender in senders_of(model):
             for signal in (post_save, post_delete):
                 signal.disconnect(sender=sender, dispatch_uid=_receiver(model, sender))
-
-
-def _senders(model: type[models.Model]) -> Iterable[type[models.Model]]:
-    """The model and its proxies and children: saving one of those is signalled in its own name."""
-    return {model, *(each for each in apps.get_models() if issubclass(each, model))}
 
 
 def _receiver(watched: type[models.Model], sender: type[models.Model]) -> str:

@@ -39,15 +39,20 @@ async def run_in_thread(values: Iterator[Any], send: Send, name: str) -> None:
     """Gives each of `values`, which are made in a thread, to the coroutine function `send`, which runs here.
 
     The next value is asked for when `send` has returned. What `send` raises is raised in the generator where it
-    yielded. Raises what the generator raises, and `LimitExceeded` when there are `MAX_THREADS` already. Cancelled, it
-    waits for the generator to come back, as long as nobody cancels it again.
+    yielded. Raises what the generator raises, and `LimitExceeded` when there are `MAX_THREADS` already or the system
+    gives no more. Cancelled, it waits for the generator to come back, as long as nobody cancels it again.
     """
     with _lock:
         if len(_threads) >= MAX_THREADS:
             raise LimitExceeded(f"this process runs {MAX_THREADS} plain generators already, which is the limit")
         thread = _Thread(values, send, name)
         _threads.add(thread)
-    thread.start()
+    try:
+        thread.start()
+    except (RuntimeError, MemoryError) as error:
+        with _lock:
+            _threads.discard(thread)
+        raise LimitExceeded(f"this process can start no more threads: {error}") from error
     try:
         await asyncio.shield(thread.ended)
     except asyncio.CancelledError:

@@ -1,5 +1,9 @@
 """``GET list``: the active channels, only those the caller may subscribe to."""
 
+import asyncio
+import contextlib
+import threading
+
 import orjson
 import pytest
 from django.core.management import call_command
@@ -7,9 +11,12 @@ from django.urls import reverse
 from rest_framework.authtoken.models import Token
 
 import live
-from live.handlers import ChannelHandler
+from live.handlers import ChannelHandler, offers
 from live.handlers.registry import unregister
 from live.models import Permissions
+from live.plugins.failures import Failures
+from live.publishing import run
+from tests.peers import eventually
 
 from .conftest import client_with, push
 
@@ -131,6 +138,110 @@ def test_what_cannot_be_decided_now_is_not_left_out(client, stream_id):
         assert client.get(f"/api/live/list?prefix=stream/{stream_id}").status_code == 200
     finally:
         unregister("down")
+
+
+class RoomHandler(ChannelHandler):
+    """Answers as the end of the path says."""
+
+    async def can_subscribe(self, user, channel, data):
+        match channel.path.rpartition("/")[2]:
+            case "raises":
+                return int(channel.path) > 0
+            case "cancels":
+                raise asyncio.CancelledError
+            case "blocks":
+                live.publish(channel, "in place of apublish")
+            case "hangs":
+                await asyncio.Event().wait()
+            case "waits":
+                ASKED.append(ASKED[-1] + 1 if ASKED else 1)
+                await asyncio.sleep(0.001)
+                ASKED.append(ASKED[-1] - 1)
+            case "stubborn":
+                while not FREE.is_set():
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await asyncio.sleep(0.01)
+        return True
+
+
+FREE = threading.Event()
+ASKED = []
+"""How many questions were open, each time that changed."""
+
+
+@pytest.fixture
+def rooms(stream_id, monkeypatch):
+    """Makes channels of that handler active, by the ends of their paths; gives the beginning of their names."""
+    live.register("rooms", None, RoomHandler)
+    monkeypatch.setattr(offers, "_failures", Failures(offers.logger))
+    FREE.clear()
+
+    def make(*ends):
+        live.publish_many([(f"rooms/{stream_id}/{end}", 1) for end in ends])
+        return f"rooms/{stream_id}/"
+
+    yield make
+    FREE.set()
+    run(no_question_open)
+    unregister("rooms")
+
+
+async def no_question_open():
+    await eventually(lambda: not offers._late)
+
+
+def ends(client, prefix):
+    response = client.get("/api/live/list", {"prefix": prefix})
+    assert response.status_code == 200, response.content
+    return [entry["channel"].removeprefix(prefix) for entry in orjson.loads(response.content)["channels"]]
+
+
+@pytest.mark.parametrize("wrong", ["raises", "cancels", "blocks"])
+def test_a_mistake_of_a_handler_costs_only_its_channel(client, rooms, wrong, caplog):
+    prefix = rooms("a", "z", *[f"{number}/{wrong}" for number in range(3 * offers.ASKED_AT_ONCE)])
+    assert ends(client, prefix) == ["a", "z"]
+    assert "could not be found out" in caplog.text
+    assert len([record for record in caplog.records if record.name == "live.api"]) == 1
+
+
+@pytest.mark.parametrize("slow", ["hangs", "stubborn"])
+def test_a_handler_that_does_not_answer_holds_nobody_up(client, rooms, stream_id, slow, monkeypatch, caplog):
+    monkeypatch.setattr(offers, "ASK_SECONDS", 1.0)
+    live.publish(f"stream/{stream_id}/x", 1)
+    prefix = rooms("a", slow)
+    assert ends(client, prefix) == ["a"]
+    assert "channels are not listed that did not answer within 1 s" in caplog.text
+    live.publish_many([(f"{prefix}{number}/{slow}", 1) for number in range(3 * offers.ASKED_AT_ONCE)])
+    assert f"stream/{stream_id}/x" in ends(client, "")
+
+
+def test_so_many_questions_are_open_at_once(client, rooms):
+    ASKED.clear()
+    prefix = rooms(*[f"{number}/waits" for number in range(200)])
+    assert len(ends(client, prefix)) == 200
+    assert max(ASKED) == offers.ASKED_AT_ONCE
+
+
+def test_of_too_many_channels_the_first_are_listed(client, rooms, monkeypatch):
+    monkeypatch.setattr(offers, "ASK_SECONDS", 0.5)
+    monkeypatch.setattr(offers, "ASKED_AT_ONCE", 1)
+    prefix = rooms(*[f"{number:04}/waits" for number in range(2000)])
+    found = ends(client, prefix)
+    assert 0 < len(found) < 2000
+    assert found == [f"{number:04}/waits" for number in range(len(found))]
+
+
+def test_a_handler_that_never_comes_back_is_not_asked_for_ever(client, rooms, monkeypatch, caplog):
+    monkeypatch.setattr(offers, "ASK_SECONDS", 0.5)
+    monkeypatch.setattr(offers, "MAX_LATE", 3)
+    prefix = rooms("a", "0/stubborn", "1/stubborn", "2/stubborn", "3/stubborn")
+    ends(client, prefix)
+    assert len(offers._late) == 3
+    assert ends(client, prefix) == []
+    assert "RoomHandler are not listed, it does not come back from 3 questions" in caplog.text
+    FREE.set()
+    run(no_question_open)
+    assert len(ends(client, prefix)) == 5
 
 
 def test_channels_nobody_answers_for_any_more(client, stream_id):

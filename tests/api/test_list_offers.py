@@ -50,6 +50,8 @@ class Offering(live.StreamPlugin):
 def fresh(monkeypatch):
     monkeypatch.setattr(calls, "_failures", calls.Failures(calls.logger))
     monkeypatch.setattr(offers, "_failures", calls.Failures(calls.logger))
+    # Who answers does so in time, however busy the machine is.
+    monkeypatch.setattr(offers, "ASK_SECONDS", 60.0)
 
 
 @pytest.fixture
@@ -154,7 +156,7 @@ def test_so_many_offers_are_taken(plugin, name):
 
 @pytest.mark.parametrize("active", [False, True])
 def test_a_plugin_that_fails_or_hangs_costs_only_its_entries(plugin, name, monkeypatch, active, caplog):
-    monkeypatch.setattr(offers, "ASK_SECONDS", 0.2)
+    monkeypatch.setattr(offers, "ASK_SECONDS", 1.0)
     paths = ["fine", "hangs", "raises"]
     if active:
         for path in paths:
@@ -164,7 +166,7 @@ def test_a_plugin_that_fails_or_hangs_costs_only_its_entries(plugin, name, monke
     live.publish(f"stream/{name}/x", 1)
     assert names(f"plugin/{name}/") == [f"plugin/{name}/fine"]
     assert names(f"stream/{name}/") == [f"stream/{name}/x"]
-    assert "not listed that did not answer within 0.2 s" in caplog.text
+    assert "not listed that did not answer within 1 s" in caplog.text
 
 
 def test_another_handlers_channels_are_its_own(plugin, name):

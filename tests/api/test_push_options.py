@@ -284,7 +284,7 @@ def clock(monkeypatch):
     return clock
 
 
-def test_a_known_token_asks_the_database_nothing(client, stream_id, django_assert_num_queries):
+def test_a_known_token_asks_the_database_nothing(client, stream_id, clock, django_assert_num_queries):
     push(client, stream_id, LINE)
 
     with django_assert_num_queries(0):

@@ -83,4 +83,4 @@ async def test_users_without_permissions_at_all():
 
 @pytest.mark.django_db(transaction=True)
 async def test_visitors_may_not():
-    assert await asyncio.wait_for(StreamHandler().can_push(AnonymousUser(), "demo"), 10) is False
+    assert await asyncio.wait_for(StreamHandler().can_push(AnonymousUser(), "demo"), 30) is False

@@ -176,6 +176,18 @@ def test_what_publish_says_listen_prints(run, listen, site):
     assert listener.end() == 0
 
 
+def test_what_python_takes_for_the_end_of_a_line_is_none_in_json(run, listen, site):
+    channel = f"grafana/broadcast/{uuid.uuid4().hex}"
+    listener = listen(channel, "--count", "2", "--json")
+    said = "a\u2028b\u2029c\u0085d"
+
+    assert run("publish", channel, json.dumps(said), "--url", site.url).code == 0
+    assert run("publish", channel, '"after"', "--url", site.url).code == 0
+
+    assert [json.loads(listener.line())["data"] for _ in range(2)] == [said, "after"]
+    assert listener.end() == 0
+
+
 def test_publish_here(run):
     done = run("publish", "stream/x/y", "1", "--json")
 
@@ -266,7 +278,7 @@ def test_listen_with_a_session(make_site, run, login):
         try:
             assert somebody.stderr.readline().startswith(f"listening to {channel}")
             private.stop()
-            assert somebody.wait(20) == 3
+            assert somebody.wait(40) == 3
         finally:
             if somebody.poll() is None:
                 somebody.kill()

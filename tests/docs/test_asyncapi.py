@@ -145,7 +145,7 @@ async def test_a_whole_visit_is_described(live_node):
 def lines(event):
     """The messages in a WebSocket event of ASGI."""
     raw = event.get("text") or (event.get("bytes") or b"").decode()
-    return [json.loads(line) for line in raw.splitlines()] if event["type"] in MESSAGES else []
+    return [json.loads(line) for line in raw.split("\n")] if event["type"] in MESSAGES else []
 
 
 def test_references_lead_somewhere_and_schemas_are_schemas():

@@ -13,7 +13,7 @@ from live import Field, Frame, Kind, StreamAnswer, StreamStatus
 from live.handlers import find_handler
 from live.handlers.plugin import PluginHandler
 from live.node import runtime, serve
-from live.plugins import calls
+from live.plugins import calls, watchdog
 from live.plugins.registry import find_plugin, register_plugin, unregister_plugin
 from live.plugins.runner import runner_of
 from live.publishing import apublish_as
@@ -106,6 +106,8 @@ class Synchronous(live.StreamPlugin):
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
     monkeypatch.setattr(calls, "_failures", calls.Failures(calls.logger))
+    # A machine that stands still in the middle of a step is no plugin that does.
+    monkeypatch.setattr(watchdog, "STEP_SECONDS", 3600.0)
 
 
 @pytest.fixture

@@ -1,7 +1,10 @@
 """Data sources: where they come from, who may query them, and which messages follow a change."""
 
+import threading
+
 import pytest
 from asgiref.sync import async_to_sync
+from django.apps import apps
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 from django.core.exceptions import FieldDoesNotExist
 from django.db import transaction
@@ -41,17 +44,28 @@ def watch():
 
 @pytest.fixture
 def sent(monkeypatch):
-    """The control messages that were handed over."""
+    """The control messages that were handed over; they go out when they are read, and then all together."""
     messages = []
-    waiting = Notices(messages.append)
+    reading = threading.Event()
+
+    class Waiting(Notices):
+        def _work(self):
+            reading.wait()
+            super()._work()
+
+    waiting = Waiting(messages.append)
     monkeypatch.setattr(sources, "notices", waiting)
 
     def read():
+        reading.set()
         waiting.join()
+        reading.clear()
         found, messages[:] = messages[:], []
         return found
 
-    return read
+    yield read
+    reading.set()
+    waiting.join()
 
 
 def user_with(*codenames):
@@ -291,8 +305,8 @@ def test_a_proxy_is_the_same_data_source(watch, sent):
         assert sent() == [changed("g")]
     finally:
         live.unwatch_data_sources(Group)
-        del sources.apps.all_models["auth"]["proxygroup"]
-        sources.apps.clear_cache()
+        del apps.all_models["auth"]["proxygroup"]
+        apps.clear_cache()
 
 
 @COMMITS
