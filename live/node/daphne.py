@@ -24,24 +24,32 @@ _NEEDED = (
     "state",
     "transport",
 )
-_NEEDED_OF_TRANSPORT = ("_tempDataLen", "connected", "dataBuffer", "offset", "socket")
+_NEEDED_OF_SOCKET = ("_tempDataLen", "connected", "dataBuffer", "offset", "socket")
+
+_SOCKETS = (("twisted.internet.tcp", "Server"), ("twisted.internet.unix", "Server"))
+"""The transports that write to a socket what they are given, as it is. Others, such as that of TLS, stand on top of one
+and pass on whatever else it has: what they seem to have says nothing."""
+
+MAX_LAYERS = 4
+"""Transports on top of each other."""
 
 
 class DaphneConnection:
     """One WebSocket of daphne's.
 
     Wire frames are written whole and in order: straight to the socket while the transport holds nothing, behind what
-    it holds otherwise, so that none ever stands inside another. A message that daphne refuses by its size ends the
-    connection with a close frame that says so; by itself daphne drops it without a word.
+    it holds otherwise, so that none ever stands inside another. With TLS everything goes through the transport. A
+    message that daphne refuses by its size ends the connection with a close frame that says so; by itself daphne drops
+    it without a word.
     """
 
-    __slots__ = ("_direct", "_protocol")
+    __slots__ = ("_direct", "_protocol", "_socket")
 
     def __init__(self, protocol: Any) -> None:
         self._protocol = protocol
         protocol.failByDrop = False
-        # A TLS transport has no buffer to look at: there, everything goes through its own.
-        self._direct = _has(protocol.transport, _NEEDED_OF_TRANSPORT) and not protocol._perMessageCompress
+        self._socket = _find_socket(protocol.transport)
+        self._direct = self._socket is protocol.transport and not protocol._perMessageCompress
 
     def write_at_once(self, frame: bytes) -> bool:
         """Sends a whole wire frame if nothing is in its way; False when it was not sent and has to wait.
@@ -73,11 +81,13 @@ class DaphneConnection:
             self._protocol.sendData(frame)
 
     def held_bytes(self) -> int:
-        """Bytes sent to a peer that has not taken them yet; daphne's `send` takes whatever comes (pitfall 14)."""
-        if not self._direct:
+        """Bytes sent to a peer that has not taken them yet; daphne's `send` takes whatever comes (pitfall 14).
+
+        With TLS they are counted as they go over the wire, the last 64 kB of them in the loop's next turn only.
+        """
+        if (below := self._socket) is None:
             return 0
-        transport = self._protocol.transport
-        return len(transport.dataBuffer) - transport.offset + transport._tempDataLen  # type: ignore[no-any-return]
+        return len(below.dataBuffer) - below.offset + below._tempDataLen  # type: ignore[no-any-return]
 
     def close(self, code: int) -> bool:
         """Sends a close frame, also with codes below 3000, which daphne's ASGI refuses; True: it was sent."""
@@ -86,7 +96,9 @@ class DaphneConnection:
 
     def abort(self) -> None:
         """Ends the connection at once; nothing when it has ended."""
-        self._protocol.transport.abortConnection()
+        # One of TLS would fall over what it has put away by then.
+        if self._protocol.transport.connected:
+            self._protocol.transport.abortConnection()
 
     def stop_pings(self) -> None:
         """Ends the server's own pings to this peer, because it gets others: two kinds tell no more than one."""
@@ -137,5 +149,13 @@ def _find_protocol(send: Any) -> Any:
     return send.args[0] if getattr(send.func, "__name__", "") == "handle_reply" else None
 
 
-def _has(value: Any, names: tuple[str, ...]) -> bool:
-    return all(hasattr(value, name) for name in names)
+def _find_socket(transport: Any) -> Any:
+    """The transport that writes to a socket: `transport`, or the one below it; None where there is none known here."""
+    for _ in range(MAX_LAYERS):
+        kind = type(transport)
+        if (kind.__module__, kind.__qualname__) in _SOCKETS:
+            # It would encrypt by itself (STARTTLS).
+            encrypts = getattr(transport, "TLS", False)
+            return transport if not encrypts and all(hasattr(transport, name) for name in _NEEDED_OF_SOCKET) else None
+        transport = getattr(transport, "__dict__", {}).get("transport")
+    return None

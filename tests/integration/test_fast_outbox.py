@@ -7,6 +7,7 @@ import sys
 import threading
 
 import pytest
+from websockets.frames import Opcode
 
 from tests.integration.held import HANDLERS, stats_of
 from tests.site import Site
@@ -183,3 +184,31 @@ async def test_publications_of_one_push_come_in_order_however_they_are_joined(si
         while len(found) < len(names):
             found.append((await peer.receive())["push"]["channel"])
         assert found == [f"stream/joined/{name}" for name in names]
+
+
+async def test_daphne_goes_on_pinging_who_wants_the_pings_of_the_websocket(tmp_path):
+    site = FrequentPings(tmp_path, PING_INTERVAL=1, PONG_TIMEOUT=0.5)
+    site.prepare()
+    site.start()
+    try:
+        path = "/api/live/ws?cf_ws_frame_ping_pong=true"
+        async with site.connect(path=path, hello=False, ping_interval=None) as peer:
+            asked = asyncio.Semaphore(0)
+            answer = peer.ws.protocol.recv_frame
+
+            def take(frame):
+                if frame.opcode is Opcode.PING:
+                    asked.release()
+                answer(frame)
+
+            peer.ws.protocol.recv_frame = take
+            result = (await peer.ask({"connect": {}}))["connect"]
+            assert "ping" not in result
+            assert "pong" not in result
+            # By then the protocol would have pinged twice, and given up who never answers.
+            for _ in range(3):
+                await asyncio.wait_for(asked.acquire(), 20)
+            await peer.send({"rpc": {}})
+            assert "error" in json.loads(await peer.ws.recv())
+    finally:
+        site.stop()

@@ -5,6 +5,15 @@ import functools
 import logging
 
 import pytest
+from OpenSSL import SSL
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.internet.protocol import Factory
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.internet.task import Clock
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from live.channel import Channel
 from live.exceptions import DisconnectCode
@@ -44,6 +53,10 @@ class Transport:
     def drain(self):
         self.wire += self.dataBuffer
         self.dataBuffer = b""
+
+
+# What goes straight to the socket is told by these.
+Transport.__module__, Transport.__qualname__ = "twisted.internet.tcp", "Server"
 
 
 class Protocol:
@@ -222,14 +235,79 @@ async def test_a_connection_that_is_gone_is_reported_or_silent():
     assert case.outbox.queued_bytes == 0
 
 
-async def test_tls_goes_through_its_own_transport():
-    protocol = Protocol()
-    protocol.transport = type("Tls", (), {"write": lambda self, data: setattr(self, "data", data)})()
+@implementer(IOpenSSLServerConnectionCreator)
+class Unfinished:
+    """For TLS connections that wait for the client's first word."""
+
+    def serverConnectionForTLS(self, protocol):
+        return SSL.Connection(SSL.Context(SSL.TLS_METHOD), None)
+
+
+class Below(Transport):
+    """What is below a TLS transport."""
+
+    disconnecting = False
+    aborted = 0
+
+    def loseConnection(self):
+        self.disconnecting = True
+
+    def abortConnection(self):
+        self.aborted += 1
+
+
+Below.__module__, Below.__qualname__ = Transport.__module__, Transport.__qualname__
+
+
+def over_tls():
+    """An outbox over a real TLS transport of Twisted's; that, what is below it, and the clock it has."""
+    clock, below, protocol = Clock(), Below(10**9), Protocol()
+    factory = TLSMemoryBIOFactory(Unfinished(), False, Factory.forProtocol(TwistedProtocol), clock)
+    protocol.transport = factory.buildProtocol(None)
+    protocol.transport.makeConnection(below)
     send = functools.partial(protocol.handle_reply, protocol)
-    outbox = open_outbox(send, limit=1000, on_slow=list, on_error=list)
-    outbox.write(Encoded(b"[1]"))
+    outbox = open_outbox(send, limit=1000, on_slow=list, on_error=errors_raised)
+    return outbox, protocol.transport, below, clock
+
+
+def errors_raised(error):
+    raise error
+
+
+async def test_tls_goes_through_its_own_transport_which_shows_what_the_socket_has():
+    outbox, tls, below, clock = over_tls()
+    assert tls.socket is below
+    before = len(below.dataBuffer)
+    outbox.deliver(Encoded(b"[1]"))
+    outbox.write(Encoded(b"[2]"))
     await asyncio.sleep(0)
-    assert protocol.transport.data == wire_frame(b"[1]")
+    clock.advance(0)
+    assert below.wire == b""
+    assert b"".join(tls._appSendBuffer) == wire_frame(b"[1]\n[2]")
+    assert outbox.held_bytes() == len(below.dataBuffer) == before
+    below.write(b"x" * 100)
+    assert outbox.held_bytes() == before + 100
+
+
+async def test_an_end_to_a_tls_connection_that_has_ended_is_none():
+    outbox, tls, below, _ = over_tls()
+    outbox._connection.abort()
+    assert below.aborted == 1
+    tls.connectionLost(Failure(ConnectionDone()))
+    outbox._connection.abort()
+    assert below.aborted == 1
+
+
+@pytest.mark.parametrize("own", [{"TLS": True}, {"__module__": "elsewhere"}])
+async def test_what_is_not_known_to_be_a_plain_socket_gets_nothing_but_writes(own):
+    protocol = Protocol()
+    transport = type("Server", (Transport,), {"__qualname__": "Server", "__module__": Transport.__module__, **own})
+    protocol.transport = transport(10**9)
+    send = functools.partial(protocol.handle_reply, protocol)
+    outbox = open_outbox(send, limit=1000, on_slow=list, on_error=errors_raised)
+    outbox.deliver(Encoded(b"[1]"))
+    await asyncio.sleep(0)
+    assert (protocol.transport.wire, protocol.transport.dataBuffer) == (b"", wire_frame(b"[1]"))
     assert outbox.held_bytes() == 0
 
 
@@ -323,3 +401,52 @@ async def test_uvicorn_closes_by_itself_and_gets_nothing_afterwards():
     outbox.write(Encoded(b"[2]"))
     await asyncio.sleep(0)
     assert protocol.transport.wire == b""
+
+
+async def lagging_case(limit=64 * 10):
+    """One with more in its transport than a client has that does not lag, and the newest of a gauge kept."""
+    case = Case(room=0, limit=limit)
+    await case.write("x" * 20)
+    case.outbox.deliver(gauge("[1]"))
+    # It was looked at, and will be again.
+    await until(lambda: case.outbox._retry is not None)
+    return case
+
+
+def taken(case):
+    """The client takes all there is, and goes on."""
+    case.protocol.transport.drain()
+    case.protocol.transport.room = 10**9
+
+
+async def test_what_is_newer_never_passes_what_was_kept():
+    case = await lagging_case()
+    taken(case)
+    case.outbox.deliver(gauge("[2]"))
+    case.outbox.deliver(Encoded(b'"join"'))
+    await until(lambda: case.outbox.queued_bytes == 0)
+    frames = [wire_frame(text) for text in (b"x" * 20, b'"join"', b"[2]")]
+    assert case.protocol.transport.wire == b"".join(frames)
+    case.outbox.deliver(gauge("[3]"))
+    assert case.protocol.transport.wire == b"".join([*frames, wire_frame(b"[3]")])
+
+
+async def test_what_was_kept_is_forgotten_with_its_subscription():
+    case = await lagging_case()
+    case.outbox.forget(Channel("stream", "test", "gauge"))
+    assert case.outbox.queued_bytes == 0
+    taken(case)
+    await case.write("[9]")
+    await until(lambda: case.outbox._retry is None)
+    case.outbox.deliver(gauge("[10]"))
+    await asyncio.sleep(0)
+    assert case.protocol.transport.wire == b"".join(map(wire_frame, (b"x" * 20, b"[9]", b"[10]")))
+
+
+async def test_who_is_told_something_in_each_turn_still_gets_the_newest():
+    case = await lagging_case()
+    taken(case)
+    async with asyncio.timeout(20):
+        while wire_frame(b"[1]") not in case.protocol.transport.wire and b"0\n[1]" not in case.protocol.transport.wire:
+            await case.write("0")
+    assert case.outbox.queued_bytes == 0
