@@ -6,6 +6,7 @@ beside, so that nobody waits for Redis because a client went away.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 from django.db import Error as DatabaseFailure
 
 from live.channel import Channel
+from live.client import mistakes
 from live.exceptions import (
     AlreadySubscribed,
     BadData,
@@ -77,6 +79,9 @@ class Subscriptions:
         client = self._client
         if command.type:
             raise BadData("only subscriptions of type 0 (stream) are offered")
+        if command.tf is not None:
+            # Who asks for a part must not get all.
+            raise BadData("filters by tags are not offered")
         channel = Channel.parse(command.channel)
         if channel in self._entries:
             raise AlreadySubscribed
@@ -186,6 +191,7 @@ class Subscriptions:
         node = self._client.node
         if self._entries.get(channel) is entry:
             del self._entries[channel]
+            self._client.forget(channel)
         # Now, so that nothing follows; leaving the channel's group takes its time.
         node.hub.remove(entry.subscription)
         if entry.present:
@@ -224,11 +230,8 @@ class Subscriptions:
                 extra=self._client.about(channel=channel),
             )
             return True
-        except Exception:
-            logger.exception(
-                "the permission of client %s for %s could not be checked",
-                self._client.id,
-                channel,
-                extra=self._client.about(channel=channel),
-            )
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and mistakes.being_cancelled():
+                raise
+            mistakes.report(self._client, "recheck", channel, error)
             return False

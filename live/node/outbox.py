@@ -127,14 +127,21 @@ class _Binary(Encoded):
 
 
 def joined(messages: list[Encoded]) -> Iterator[Encoded]:
-    """The same messages in as few as may be: so many of them in one, joined by newlines, as a wire frame may hold."""
+    """The same messages in as few as may be: so many of them in one, joined by newlines, as a wire frame may hold.
+
+    Those of which a client that lags needs the newest only are not joined with those that it needs all of.
+    """
     if len(messages) == 1:
         yield messages[0]
         return
     some: list[Encoded] = []
     size = 0
     for message in messages:
-        if some and (len(some) == MESSAGES_PER_WIRE_FRAME or size + len(message.raw) > WIRE_FRAME_MAX_BYTES):
+        if some and (
+            len(some) == MESSAGES_PER_WIRE_FRAME
+            or size + len(message.raw) > WIRE_FRAME_MAX_BYTES
+            or (message.channel is None) is not (some[-1].channel is None)
+        ):
             yield _join(some)
             some, size = [], 0
         some.append(message)
@@ -196,8 +203,10 @@ class Outbox:
         if self._closing is not None:
             return
         waiting = self.queued_bytes + self.held_bytes()
-        if message.channel is not None and waiting > self._limit // LAGS:
-            self._keep_latest(message.channel, message.newest, waiting)
+        if (channel := message.channel) is not None and (
+            waiting > self._limit // LAGS or (self._latest is not None and channel in self._latest)
+        ):
+            self._keep_latest(channel, message.newest, waiting)
             return
         size = len(message.raw)
         if waiting + size > self._limit:
@@ -223,6 +232,19 @@ class Outbox:
         self._latest[channel] = message
         self.queued_bytes += growth
         self._wake()
+
+    def forget(self, channel: Channel) -> None:
+        """Drops what is kept of `channel`: the client has no subscription of it any more, or a new one."""
+        if self._latest and (kept := self._latest.pop(channel, None)) is not None:
+            self.queued_bytes -= len(kept.raw)
+            self._latest = self._latest or None
+
+    def _caught_up(self) -> bool:
+        """Whether something is kept for a client that does not lag any more: little else waits."""
+        if not self._latest:
+            return False
+        kept = sum([len(message.raw) for message in self._latest.values()])
+        return self.queued_bytes - kept + self.held_bytes() <= self._limit // LAGS
 
     def _queue_latest(self) -> None:
         """The client has caught up: what was kept of channels with the newest message only follows."""
@@ -291,7 +313,7 @@ class Outbox:
     async def _drain(self) -> None:
         try:
             while self._queue or self._latest:
-                if not self._queue:
+                if not self._queue or self._caught_up():
                     self._queue_latest()
                 await self._send(self._event(self._take()))
             if self._closing is not None:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from live.exceptions import DisconnectCode
 from live.node import daphne, uvicorn
-from live.node.outbox import CLOSE_TIMEOUT, LAGS, Encoded, Outbox, Send, wire_frame
+from live.node.outbox import CLOSE_TIMEOUT, Encoded, Outbox, Send, wire_frame
 
 RETRY = 0.05
 """Seconds after which a client that lags is looked at again."""
@@ -62,7 +62,7 @@ class FastOutbox(Outbox):
 
     def deliver(self, message: Encoded) -> None:
         """Writes at once where nothing waits; else like `write`."""
-        if self._closing is None and not self._queue:
+        if self._closing is None and not self._queue and not (self._latest and message.channel in self._latest):
             try:
                 if self._connection.write_at_once(message.frame):
                     return
@@ -101,13 +101,13 @@ class FastOutbox(Outbox):
 
     def _flush(self) -> None:
         self._scheduled = False
-        if self._latest and not self._queue:
-            if self.held_bytes() > self._limit // LAGS:
-                # What the transport holds tells nobody when it shrinks.
-                if self._retry is None:
-                    self._retry = asyncio.get_running_loop().call_later(RETRY, self._look_again)
-                return
+        if self._caught_up():
             self._queue_latest()
+        elif self._latest and not self._queue:
+            # What the transport holds tells nobody when it shrinks.
+            if self._retry is None:
+                self._retry = asyncio.get_running_loop().call_later(RETRY, self._look_again)
+            return
         try:
             while self._queue:
                 messages = self._take()

@@ -19,8 +19,20 @@ class Inspector(live.ChannelHandler):
         return True
 
     async def initial_data(self, user, channel, data):
-        (client,) = current_node().clients
-        return type(client._outbox).__name__
+        # Those before it may be just about to leave.
+        newest = max(current_node().clients, key=lambda client: client.since)
+        return type(newest._outbox).__name__
+
+
+class Way(live.ChannelHandler):
+    """Tells whether the wire frames of the newest client go straight to its socket, where daphne serves."""
+
+    async def can_subscribe(self, user, channel, data):
+        return True
+
+    async def initial_data(self, user, channel, data):
+        newest = max(current_node().clients, key=lambda client: client.since)
+        return newest._outbox._connection._direct
 
 
 class Kept(live.ChannelHandler):

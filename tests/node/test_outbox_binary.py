@@ -203,3 +203,35 @@ async def test_data_that_only_claims_to_be_json_ends_that_client_and_raises_noth
     (error,) = case.errors
     assert isinstance(error, BadData)
     assert case.outbox.queued_bytes == 0
+
+
+@pytest.mark.parametrize("room", [None, 0])
+async def test_what_is_newer_never_passes_what_was_kept_and_that_is_forgotten_with_its_subscription(room):
+    """By the portable outbox and by the fast one."""
+    channel = Channel("a", "b", "c")
+
+    def gauge(number):
+        message = Encoded(push(b"%d" % number))
+        message.channel = channel
+        return message
+
+    case = Case(room, limit=64 * 100)
+    case.socket.free.clear()
+    for _ in range(2):
+        case.outbox.write(Encoded(push(b'"%s"' % (b"x" * 100))))
+        await asyncio.sleep(0)
+    case.outbox.deliver(gauge(1))
+    case.outbox.forget(channel)
+    case.outbox.deliver(gauge(2))
+    case.outbox.deliver(gauge(3))
+    if room is None:
+        case.socket.free.set()
+    else:
+        case.protocol.transport.drain()
+        case.protocol.transport.room = 10**9
+    case.outbox.deliver(gauge(4))
+    await until(lambda: case.outbox.queued_bytes == 0)
+    await until(lambda: case.outbox._task is None)
+    sent = b"".join(case.sent) if room is None else case.protocol.transport.wire
+    for number, there in enumerate([False, False, False, True], start=1):
+        assert (transcode(push(b"%d" % number)) in sent) is there
