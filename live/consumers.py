@@ -17,7 +17,7 @@ from channels.consumer import AsyncConsumer
 from live.client import Client
 from live.conf import live_settings
 from live.exceptions import DisconnectCode
-from live.login import SESSION, refuse
+from live.login import ASKED_AT, SESSION, refuse
 from live.logs import about
 from live.node import runtime
 from live.node.outbox import RAW_SEND
@@ -71,10 +71,12 @@ def choose_subprotocol(scope: dict[str, Any]) -> str | None:
     return next((name for name in (JSON, PROTOBUF) if name in offered), None)
 
 
-def asks_for_protobuf(scope: dict[str, Any]) -> bool:
-    """Whether the address of a handshake does, which counts whatever subprotocol was chosen (§1.1)."""
+def read_address(scope: dict[str, Any]) -> tuple[bool, bool]:
+    """What the address of a handshake asks for (§1.1): protobuf, whatever subprotocol was chosen; no pings but those of
+    the WebSocket."""
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-    return any(query.get(name, [""])[0] == "protobuf" for name in ("format", "cf_protocol"))
+    protobuf = any(query.get(name, [""])[0] == "protobuf" for name in ("format", "cf_protocol"))
+    return protobuf, query.get("cf_ws_frame_ping_pong", [""])[0] == "true"
 
 
 class LiveConsumer(AsyncConsumer):
@@ -95,8 +97,16 @@ class LiveConsumer(AsyncConsumer):
         await send({"type": "websocket.accept", "subprotocol": chosen})
         # Publications need nothing of what middleware does to `send`; for each delivery it would cost.
         send = scope.get(RAW_SEND, send)
-        binary = chosen == PROTOBUF or asks_for_protobuf(scope)
-        client = Client(node, scope["user"], send, session_key=scope.get(SESSION, ""), binary=binary)
+        protobuf, own_pings = read_address(scope)
+        client = Client(
+            node,
+            scope["user"],
+            send,
+            session_key=scope.get(SESSION, ""),
+            binary=protobuf or chosen == PROTOBUF,
+            pings=not own_pings,
+            asked_at=scope.get(ASKED_AT),
+        )
         try:
             while True:
                 event = await receive()

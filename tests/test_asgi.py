@@ -1,8 +1,10 @@
 """The one-line application: what goes where, own routes, the server's lifespan, paths that lead nowhere."""
 
 import asyncio
+import json
 
 import pytest
+from centrifuge.protocol.client_pb2 import Reply
 from django.urls import re_path
 
 from live.asgi import live_application
@@ -127,3 +129,35 @@ async def test_a_client_speaks_the_flavour_it_asks_for(fields, chosen, binary):
     assert ("bytes" in reply, "text" in reply) == (binary, not binary)
     connection.events.put_nowait(DISCONNECT)
     await connection.task
+
+
+@pytest.mark.parametrize(
+    ("query", "pinged"),
+    [
+        (b"", True),
+        (b"cf_ws_frame_ping_pong=true", False),
+        (b"format=json&cf_ws_frame_ping_pong=true", False),
+        (b"format=protobuf&cf_ws_frame_ping_pong=true", False),
+        (b"cf_ws_frame_ping_pong=false", True),
+        (b"cf_ws_frame_ping_pong", True),
+        (b"cf_ws_frame_ping_pong=1", True),
+    ],
+)
+async def test_a_client_that_asks_for_the_pings_of_the_websocket_gets_no_others(query, pinged):
+    binary = b"protobuf" in query
+    message = {"bytes": b"\x04\x08\x01\x22\x00"} if binary else {"text": '{"id":1,"connect":{}}'}
+    connection = Connection(
+        live_application(), scope(query_string=query), CONNECT, {"type": "websocket.receive", **message}
+    )
+    await connection.types(2)
+    reply = connection.socket.events[1]
+    if binary:
+        result = Reply.FromString(reply["bytes"][1:]).connect
+        assert (result.ping, result.pong) == (0, False)
+    else:
+        result = json.loads(reply["text"])["connect"]
+        assert ("ping" in result, "pong" in result) == (pinged, pinged)
+    assert len(current_node().pings) == pinged
+    connection.events.put_nowait(DISCONNECT)
+    await connection.task
+    assert len(current_node().pings) == 0

@@ -22,13 +22,16 @@ class Pinged(Protocol):
 
 
 class Pings:
-    """Pings each client every `interval` seconds and looks for its pong `timeout` seconds later; 0: never."""
+    """Pings each client every `interval` seconds and looks for its pong `timeout` seconds later; 0: never.
+
+    `timeout` is less than `interval`.
+    """
 
     def __init__(self, *, interval: float, timeout: float) -> None:
         self._interval = interval
         self._tick = interval / SLOTS
-        # A tick more, so that nobody has less than the whole time.
-        self._late = math.ceil(timeout / self._tick) + 1 if interval else 0
+        # A tick more, so that nobody has less than the whole time; never past the next ping, whose pong it would be.
+        self._late = min(math.ceil(timeout / self._tick) + 1, SLOTS) if interval else 0
         self._slots: list[set[Pinged]] = [set() for _ in range(SLOTS)]
         self._where: dict[Pinged, int] = {}
         self._now = 0

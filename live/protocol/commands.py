@@ -58,7 +58,7 @@ class Subscribe(Command):
     """Asks for the publications of `channel`; `data` is handed to its handler.
 
     With `recover` it also asks for what was missed since the position (`offset`, `epoch`). `positioned`, `recoverable`
-    and `join_leave` are wishes: the channel's handler decides.
+    and `join_leave` are wishes: the channel's handler decides. `tf` is a filter by tags as it came, or None.
     """
 
     channel: str
@@ -71,6 +71,7 @@ class Subscribe(Command):
     positioned: bool = False
     recoverable: bool = False
     join_leave: bool = False
+    tf: dict[str, Any] | None = None
 
     @property
     def rejects_unrecovered(self) -> bool:
@@ -157,6 +158,7 @@ _FIELD_TYPES: dict[str, type] = {
     "positioned": bool,
     "recoverable": bool,
     "join_leave": bool,
+    "tf": dict,
 }
 _TYPE_NAMES = {str: "a text", int: "a number", dict: "an object", bool: "true or false"}
 """Fields whose type is checked; the value `null` counts as absent, as everywhere in this protocol."""
@@ -216,6 +218,7 @@ def _subscribe(command_id: int, body: dict[str, Any]) -> Subscribe:
         offset=offset,
         epoch=epoch,
         flag=_take(method, body, "flag", 0),
+        tf=_take(method, body, "tf", None),
         **{name: _take(method, body, name, False) for name in ("recover", "positioned", "recoverable", "join_leave")},
     )
 

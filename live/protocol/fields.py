@@ -62,6 +62,8 @@ COMMAND: Fields = {
             9: ("positioned", Kind.FLAG),
             10: ("recoverable", Kind.FLAG),
             11: ("join_leave", Kind.FLAG),
+            # A filter by tags: that there is one is enough to know.
+            13: ("tf", _NOTHING),
             14: ("flag", Kind.SIGNED),
             15: ("type", Kind.SIGNED),
         },

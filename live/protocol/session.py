@@ -17,11 +17,15 @@ class State(Enum):
 
 
 class Session:
-    """Checks each command against what came before; every violation is a `Disconnect` with a specific reason."""
+    """Checks each command against what came before; every violation is a `Disconnect` with a specific reason.
 
-    __slots__ = ("_awaiting_pong", "state")
+    `pings`: whether the connection is to have pings of the protocol.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_awaiting_pong", "pings", "state")
+
+    def __init__(self, *, pings: bool = True) -> None:
+        self.pings = pings
         self.state = State.NEW
         self._awaiting_pong = False
 

@@ -45,7 +45,9 @@ PUSHES = """
 | `subscribe`, `message`, `connect`, `refresh` | never: there are no subscriptions by the server and no tokens |
 
 The empty object `{}` is a ping; the client answers with the same. How often is said in the reply to `connect`
-(`ping`, seconds; `LIVE["PING_INTERVAL"]`), and the answer is due within `LIVE["PONG_TIMEOUT"]`.
+(`ping`, seconds; `LIVE["PING_INTERVAL"]`), and the answer is due within `LIVE["PONG_TIMEOUT"]`. A client with
+`cf_ws_frame_ping_pong=true` in the address, for tools that know nothing of this, gets none: the server's own pings of
+the WebSocket have to do, which daphne and uvicorn send.
 """
 
 FEATURES = """
@@ -62,7 +64,8 @@ FEATURES = """
 | tokens for connections or subscriptions (JWT) | no: session and handlers decide |
 | subscriptions by the server | no |
 | protobuf | yes, for clients that ask for it |
-| delta compression, filters by tags, channel ids in pushes | no: offers that nobody has to take are ignored |
+| delta compression, channel ids in pushes | no: offers that nobody has to take are ignored |
+| filters by tags (`tf`) | no: error 107 |
 | subscriptions of another `type` than 0 (map, shared poll) | no: error 107 |
 | SSE, HTTP streaming, SockJS, WebTransport | no |
 """

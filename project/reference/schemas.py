@@ -35,6 +35,7 @@ _SAID = {
     "positioned": "A wish; the channel's handler decides.",
     "recoverable": "A wish; the channel's handler decides.",
     "join_leave": "A wish; the channel's handler decides.",
+    "tf": "A filter by tags; refused with error 107.",
     "limit": "Publications wanted; 0: only the top position, -1: as many as there are.",
     "reverse": "The newest first.",
     "token": "Not looked at: the session says who connects.",

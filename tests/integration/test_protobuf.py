@@ -271,7 +271,7 @@ async def test_bad_input_is_answered_and_disturbs_nobody(rooms, message, code, r
 
 
 async def test_pings_are_answered_and_who_does_not_is_let_go(make_site):
-    site = make_site(PING_INTERVAL=1, PONG_TIMEOUT=0.9)
+    site = make_site(PING_INTERVAL=3, PONG_TIMEOUT=2.9)
     clients = [which(site.ws_url, "stream/protobuf/pings") for which in (PythonProtobufClient, NodeProtobufClient)]
     for client in clients:
         await client.start()

@@ -352,3 +352,16 @@ def test_what_is_no_reply_raises_one_error(reply):
 def test_numbers_that_are_none_of_the_protocol_end():
     assert varint(-1) == b"\xff" * 9 + b"\x01"
     assert MessageToDict(Theirs.FromString(field(1, 300))) == {"id": 300}
+
+
+def test_a_filter_by_tags_is_seen_whatever_is_in_it():
+    filters = [{"key": "t", "cmp": "eq", "val": "x"}, {"op": "not", "nodes": [{"key": "t", "cmp": "ex"}]}, {}]
+    for each in filters:
+        message = Theirs(id=3)
+        message.subscribe.channel = "a/b/c"
+        ParseDict(each, message.subscribe.tf)
+        message.subscribe.tf.SetInParent()
+        assert one(delimited(message.SerializeToString())).tf is not None
+    assert one(theirs({"id": 3, "subscribe": {"channel": "a/b/c"}})).tf is None
+    wrong = one(command(field(1, 3), field(5, field(13, 1))))
+    assert wrong == Malformed("subscribe: tf must be an object")
