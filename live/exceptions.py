@@ -11,7 +11,7 @@
     │   └── PublicationTooLarge     107  ... because of its size
     ├── NotAvailable                108  not offered on this channel
     ├── UnrecoverablePosition       112  a position of another epoch
-    ├── LimitExceeded               106  too many subscriptions
+    ├── LimitExceeded               106  too many subscriptions, or more than a reply holds
     ├── AlreadySubscribed           105  subscribed already
     ├── EngineUnavailable           100  the layer or the store cannot be reached; temporary
     ├── LeaseLost                   100  the lease a publication needs is held no more; temporary
@@ -182,7 +182,7 @@ class UnrecoverablePosition(LiveError):
 
 
 class LimitExceeded(LiveError):
-    """The client has as many subscriptions as it may have."""
+    """The client has as many subscriptions as it may have, or asks for more than one reply holds."""
 
     code = ErrorCode.LIMIT_EXCEEDED
     default_message = "limit exceeded"

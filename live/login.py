@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from copy import copy
+from time import monotonic
 from typing import Any, NamedTuple
 
 from channels.db import database_sync_to_async
@@ -27,6 +28,9 @@ logger = logging.getLogger("live.request")
 
 SESSION = "live.session_key"
 """Key of the scope under which the key of the session is left that the visitor is logged in with; "" without one."""
+
+ASKED_AT = "live.asked_at"
+"""Key of the scope under which it is left when that was asked for, on the monotonic clock."""
 
 
 class Visitor(NamedTuple):
@@ -104,6 +108,7 @@ class SessionLogin:
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Passes the handshake on with its user, or refuses it with 403, after which clients back off."""
+        asked_at = monotonic()
         try:
             visitor = await self._logins.find(scope["headers"])
         except TooManyHandshakesError:
@@ -114,6 +119,7 @@ class SessionLogin:
             await refuse(receive, send)
         else:
             scope["user"], scope[SESSION] = visitor
+            scope[ASKED_AT] = asked_at
             if visitor.session_key:
                 session_checks.watch()
             del visitor

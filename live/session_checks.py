@@ -21,6 +21,7 @@ from live.logs import about
 from live.node import Node, current_node
 from live.node.control import ControlMessage
 from live.node.relay import Body
+from live.node.tasks import start_task
 from live.sessions import AT_ONCE, Login, find_ended
 
 logger = logging.getLogger("live.access")
@@ -66,7 +67,7 @@ class SessionChecks:
     def start(self) -> None:
         """Begins the rounds; nothing when they have begun, or are never to."""
         if self._interval and self._task is None and not self._closed:
-            self._task = asyncio.get_running_loop().create_task(self._run(), name="live session checks")
+            self._task = start_task(self._run(), "live session checks")
             self._task.add_done_callback(self._done)
 
     async def stop(self) -> None:
@@ -106,12 +107,12 @@ class SessionChecks:
             logger.error("looking at sessions failed", exc_info=error, extra=about(node=self._node.id))
 
     def _keys(self) -> set[str]:
-        return {peer.session_key for peer in self._node.clients} - {""}
+        return {peer.session_key for peer in self._node.clients.everyone()} - {""}
 
     async def _check(self, keys: Collection[str]) -> None:
         """Cuts the clients of those of the sessions that have ended."""
         # Found for each batch: a list of all, kept for a round, would keep clients that are gone.
-        peers = [peer for peer in self._node.clients if peer.session_key in keys and peer.user_id]
+        peers = [peer for peer in self._node.clients.everyone() if peer.session_key in keys and peer.user_id]
         logins = {(peer.session_key, peer.user_id) for peer in peers}
         if not logins:
             return

@@ -172,6 +172,16 @@ async def test_a_logout_cuts_the_sockets_of_that_browser(office):
 
 
 @pytest.mark.usefixtures("undisturbed")
+async def test_a_logout_cuts_a_socket_that_has_not_said_connect_yet(office):
+    here = await in_thread(office.enter, "leaver")
+    cookie = f"sessionid={here.cookie('sessionid')}"
+    async with office.connect(cookie=cookie, hello=False) as late:
+        await in_thread(office.post, here, "/accounts/logout/")
+        async with asyncio.timeout(SOON):
+            assert await late.closed() == (3011, {"code": 3011, "reason": "logged out"})
+
+
+@pytest.mark.usefixtures("undisturbed")
 async def test_a_new_password_ends_the_sessions_that_do_not_count_any_more(office):
     visitor = await in_thread(office.enter, "renewer")
     async with office.socket(visitor) as peer:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from live.channel import Channel
-from live.exceptions import BadData, Forbidden, NotAvailable
+from live.exceptions import BadData, Forbidden, LimitExceeded, NotAvailable
 from live.handlers import ChannelHandler, find_handler
 from live.protocol import History, Presence, PresenceStats, Publish, replies
 from live.publishing import check_publication
@@ -53,7 +53,11 @@ async def history(client: Client, command: History) -> bytes:
 async def presence(client: Client, command: Presence) -> bytes:
     """Who is present, where the handler offers that."""
     channel = await _check_presence(client, command)
-    return replies.presence_reply(command.id, await client.node.members(channel))
+    reply = replies.presence_reply(command.id, await client.node.members(channel))
+    if len(reply) > client.node.reply_bytes:
+        # The client would be disconnected as one that reads too slowly, and ask again.
+        raise LimitExceeded("too many are present to be listed, ask for presence_stats")
+    return reply
 
 
 async def presence_stats(client: Client, command: PresenceStats) -> bytes:

@@ -18,9 +18,9 @@ from typing import Any
 from django.db import Error as DatabaseFailure
 
 from live.channel import Channel
-from live.client import answers
+from live.client import answers, mistakes
 from live.client.subscriptions import Subscriptions
-from live.exceptions import Disconnect, DisconnectCode, LiveError, NotAvailable, UnsubscribeCode
+from live.exceptions import Disconnect, DisconnectCode, NotAvailable, UnsubscribeCode
 from live.logs import about
 from live.node import Encoded, Node
 from live.node.control import ClientReport
@@ -72,7 +72,8 @@ class Client:
     """One connected peer with its user and its subscriptions.
 
     The shell around it calls `receive` for each WebSocket message and `closed` when the socket is gone; what the
-    client is told goes through `outbox`. With `binary` it speaks protobuf in place of JSON.
+    client is told goes through `outbox`. With `binary` it speaks protobuf in place of JSON; without `pings` those of
+    the server have to do. `asked_at` is when the session was asked for its user, on the monotonic clock; None: now.
     """
 
     __slots__ = (
@@ -96,13 +97,23 @@ class Client:
         "write",
     )
 
-    def __init__(self, node: Node, user: User, send: Any, *, session_key: str = "", binary: bool = False) -> None:
+    def __init__(
+        self,
+        node: Node,
+        user: User,
+        send: Any,
+        *,
+        session_key: str = "",
+        binary: bool = False,
+        pings: bool = True,
+        asked_at: float | None = None,
+    ) -> None:
         self.id = str(uuid.uuid4())
         self.since = time.time()
         self.node = node
         self.user = user
         self.session_key = session_key
-        self.session = Session()
+        self.session = Session(pings=pings)
         self.subscriptions = Subscriptions(self)
         self._recheck_turn: asyncio.Lock | None = None
         self._recheck_waits = False
@@ -123,6 +134,7 @@ class Client:
         self._timer = asyncio.get_running_loop().call_later(
             node.settings.connect_timeout, self.disconnect, DisconnectCode.CONNECT_TIMEOUT
         )
+        node.expect(self, monotonic() if asked_at is None else asked_at)
 
     @property
     def user_id(self) -> str:
@@ -219,6 +231,10 @@ class Client:
     def reply(self, raw: bytes) -> None:
         """Tells this client something."""
         self._outbox.write(Encoded(raw))
+
+    def forget(self, channel: Channel) -> None:
+        """Nothing of `channel` is to follow what this client is told from now on."""
+        self._outbox.forget(channel)
 
     def unsubscribed(self, channel: Channel) -> None:
         """The position in `channel` cannot be kept: the client is told, and subscribes again by itself."""
@@ -354,16 +370,12 @@ class Client:
                     raise Disconnect(DisconnectCode.NOT_AVAILABLE)
                 case _:
                     raise NotAvailable
-        except LiveError as error:
-            self.reply(replies.error_reply(command.id, error))
         except Disconnect:
             raise
-        except Exception:
-            # A handler's mistake: logged for its author, told as an internal error, and nobody else's business.
-            channel = str(getattr(command, "channel", ""))
-            name = type(command).__name__.lower()
-            logger.exception("%s of client %s failed", name, self.id, extra=self.about(channel=channel))
-            self.reply(replies.error_reply(command.id, LiveError()))
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and mistakes.being_cancelled():
+                raise
+            self.reply(replies.error_reply(command.id, mistakes.answer(self, command, error)))
 
     def _connect(self, command: Connect) -> None:
         settings, refused = self.node.settings, self.node.counters.refused
@@ -377,7 +389,7 @@ class Client:
             refused["limit"] += 1
             raise Disconnect(DisconnectCode.CONNECTION_LIMIT)
         self.session.connect()
-        ping = settings.ping_interval
+        ping = settings.ping_interval if self.session.pings else 0
         self.reply(
             replies.connect_reply(command.id, client=self.id, version=SERVER_VERSION, ping=ping, pong=bool(ping))
         )

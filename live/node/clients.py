@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 import functools
 import heapq
+import itertools
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from live.channel import Channel
@@ -24,12 +27,15 @@ DRAIN_PAUSE = 0.1
 DRAIN_GRACE = 2.0
 """Seconds after the last disconnect in which clients may read what they were told."""
 
+MAX_RECENT = 1000
+"""Control messages remembered for those whose session is being read; a handshake takes less time than so many."""
+
 RECHECKS_AT_ONCE = 20
 """Clients whose permissions are asked again at the same time."""
 
 
 class Peer(Subscriber, Protocol):
-    """A connected client, as its node sees it."""
+    """A client, as its node sees it."""
 
     @property
     def id(self) -> str:
@@ -61,12 +67,19 @@ class Peer(Subscriber, Protocol):
 
 
 class Clients:
-    """Those whose connect succeeded; at most `limit`, -1: any number. `node` is the id of theirs, for the log."""
+    """Those whose connect succeeded; at most `limit`, -1: any number. `node` is the id of theirs, for the log.
+
+    It also knows those whose connect is still to come. They count nowhere, but what is done to their user or their
+    session is done to them, as nobody will say it again.
+    """
 
     def __init__(self, limit: int, node: str = "") -> None:
         self._limit = limit
         self._node = node
         self._peers: set[Peer] = set()
+        self._opening: set[Peer] = set()
+        self._recent: deque[tuple[float, ControlMessage]] = deque(maxlen=MAX_RECENT)
+        """What was asked for last, and when."""
         self._full = False
         self._left = asyncio.Event()
         self.draining = False
@@ -77,6 +90,15 @@ class Clients:
 
     def __iter__(self) -> Iterator[Peer]:
         return iter(list(self._peers))
+
+    @property
+    def opening(self) -> int:
+        """How many are still to connect, for which they have `CONNECT_TIMEOUT`."""
+        return len(self._opening)
+
+    def everyone(self) -> list[Peer]:
+        """Those who are connected, and those who are still to connect."""
+        return [*self._peers, *self._opening]
 
     def users(self) -> int:
         """Different users among those who are logged in."""
@@ -89,6 +111,21 @@ class Clients:
         ids = set(wanted.ids)
         peers = [peer for peer in self._peers if not ids or peer.user_id in ids or peer.id in ids]
         return tuple(peer.report() for peer in heapq.nlargest(wanted.limit, peers, key=lambda peer: peer.queue_bytes))
+
+    def expect(self, peer: Peer, since: float, spawn: Callable[[Any, str], None]) -> None:
+        """A client that is still to connect, until `admit` or `forget`.
+
+        `since` is when its session was asked for, on the monotonic clock: what has come from then on the answer may not
+        know of, and is carried out now.
+        """
+        self._opening.add(peer)
+        missed = [message for _, message in itertools.takewhile(lambda each: each[0] >= since, reversed(self._recent))]
+        if len(missed) == MAX_RECENT:
+            # There may have been more: it comes back with what holds by then.
+            peer.disconnect(DisconnectCode.FORCE_RECONNECT)
+            return
+        for message in reversed(missed):
+            self._apply(message, [peer], spawn)
 
     def admit(self, peer: Peer) -> bool:
         """Registers a client; False when there are as many as there may be."""
@@ -103,11 +140,13 @@ class Clients:
                 )
             return False
         self._full = False
+        self._opening.discard(peer)
         self._peers.add(peer)
         return True
 
     def forget(self, peer: Peer) -> None:
         """The client is gone."""
+        self._opening.discard(peer)
         self._peers.discard(peer)
         if not self._peers:
             self._left.set()
@@ -132,7 +171,12 @@ class Clients:
 
     def apply(self, message: ControlMessage, spawn: Callable[[Any, str], None]) -> None:
         """Does to the clients it concerns what a control message says; `spawn` runs what takes longer."""
-        concerned = {peer for peer in self._peers if message.concerns(peer.user_id, peer.session_key, peer.id)}
+        if message.action in ("disconnect", "recheck"):
+            self._recent.append((time.monotonic(), message))
+        self._apply(message, self.everyone(), spawn)
+
+    def _apply(self, message: ControlMessage, those: Iterable[Peer], spawn: Callable[[Any, str], None]) -> None:
+        concerned = {peer for peer in those if message.concerns(peer.user_id, peer.session_key, peer.id)}
         match message.action:
             case "disconnect":
                 code = _disconnect_code(message.code)
@@ -151,7 +195,7 @@ class Clients:
 
     def recheck(self, those: Collection[Subscriber], spawn: Callable[[Any, str], None]) -> None:
         """Asks again about the permissions of `those`, as far as they are clients of this node."""
-        if rechecks := [peer.recheck for peer in self._peers if peer in those]:
+        if rechecks := [peer.recheck for peer in self.everyone() if peer in those]:
             spawn(_recheck(rechecks), "asking for permissions again")
 
 

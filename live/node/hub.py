@@ -92,14 +92,14 @@ class Hub:
         if not entry.live and not entry.waiting:
             del self._channels[subscription.channel]
 
-    def learn(self, channel: Channel, position: Position) -> None:
-        """The position of the channel in the store, read after the channel was joined.
+    def learn(self, channel: Channel, position: Position, reader: Subscription | None = None) -> None:
+        """The position of the channel in the store, read after the channel was joined, for `reader`.
 
         The first one starts the count; what came before it goes through the rules now. One of another epoch than the
-        hub's tells that the stream began anew.
+        hub's tells that the stream began anew, to all but the reader. One whose reader has ended meanwhile is outdated.
         """
         entry = self._channels.get(channel)
-        if entry is None or not position.epoch:
+        if entry is None or not position.epoch or (reader is not None and reader.ended):
             return
         if entry.position is None:
             entry.position = position
@@ -107,12 +107,12 @@ class Hub:
             for publication in early:
                 self.deliver(channel, publication)
         elif entry.position.epoch != position.epoch:
-            self._restart(channel, entry, position)
+            self._restart(channel, entry, position, reader)
 
     def release(self, subscription: Subscription, position: Position) -> None:
         """The reply telling `position` was written: the subscription becomes live."""
         entry = self._channels.get(subscription.channel)
-        if entry is None or entry.waiting.get(subscription.subscriber) is not subscription:
+        if entry is None or entry.waiting.get(subscription.subscriber) is not subscription or subscription.ended:
             return
         hub_offset = entry.position.offset if entry.position else position.offset
         subscription.release(position.offset, hub_offset)
@@ -226,14 +226,22 @@ class Hub:
         self._restart(channel, entry, top)
         return True
 
-    def _restart(self, channel: Channel, entry: Subscribers, position: Position) -> None:
-        """The subscribers' positions cannot be continued: they are told, and subscribe again."""
+    def _restart(
+        self, channel: Channel, entry: Subscribers, position: Position, reader: Subscription | None = None
+    ) -> None:
+        """The subscribers' positions cannot be continued, but that of `reader`: they are told, and subscribe again."""
         self._write_pending(entry)
         entry.expected.clear()
         entry.position, entry.last = position, None
         entry.filling = False
         entry.seen = position.offset
         for subscription in entry.all():
+            if subscription is reader:
+                subscription.drop_positioned()
+                continue
+            if subscription.holding:
+                # Its client may not know of it yet; whoever is preparing the reply finds it ended.
+                subscription.end()
             subscription.subscriber.unsubscribed(channel)
 
     def _fan_out(self, channel: Channel, entry: Subscribers, publication: Publication) -> None:

@@ -36,6 +36,7 @@ from live.node.relay_layer import LayerRelay
 from live.node.relay_local import LocalRelay
 from live.node.senders import Senders
 from live.node.subscription import Subscriber, Subscription
+from live.node.tasks import Tasks, start_task
 from live.signals import relay_connected, relay_disconnected
 from live.store import (
     ActiveChannel,
@@ -73,6 +74,8 @@ class NodeStats:
     subscriptions: int = 0
     queue_bytes: int = 0
     """Bytes that wait for clients."""
+    opening: int = 0
+    """Sockets whose connect command is still to come."""
 
 
 class Node:
@@ -98,9 +101,10 @@ class Node:
         self.companions = Companions()
         self._publisher = Publisher(store, self.relay, self.hub, self.counters, max_size=settings.max_publication_size)
         self.pings = Pings(interval=settings.ping_interval, timeout=settings.pong_timeout)
-        # A reply that fills a client's queue by itself would disconnect the client as slow, again and again.
-        self._reply_bytes = min(MAX_BYTES, settings.client_queue_max_bytes // 2)
-        self._tasks: set[asyncio.Task[None]] = set()
+        # One that fills a client's queue by itself would disconnect the client as slow, again and again.
+        self.reply_bytes = min(MAX_BYTES, settings.client_queue_max_bytes // 2)
+        """The most that one reply holds."""
+        self._tasks = Tasks(self.id)
         self._heartbeat: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
         self._signal_turn = asyncio.Lock()
@@ -110,7 +114,7 @@ class Node:
         async with self._starting:
             if self._heartbeat is None:
                 await self.relay.start()
-                self._heartbeat = asyncio.get_running_loop().create_task(self._beat(), name="live heartbeat")
+                self._heartbeat = start_task(self._beat(), "live heartbeat")
 
     async def stop(self) -> None:
         """Disconnects the clients (3001, they come back to another node) and ends every task of this node.
@@ -124,10 +128,7 @@ class Node:
         if self._heartbeat is not None:
             self._heartbeat.cancel()
             await asyncio.gather(self._heartbeat, return_exceptions=True)
-        pending = list(self._tasks)
-        for task in pending:
-            task.cancel()
-        await asyncio.gather(*pending, return_exceptions=True)
+        await self._tasks.stop()
         await self.relay.stop()
         try:
             await self.store.forget_node(self.id)
@@ -136,18 +137,7 @@ class Node:
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
         """Runs `coroutine` beside; this node keeps it and logs its failure under `name`."""
-        task = asyncio.get_running_loop().create_task(coroutine, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if task.cancelled() or (error := task.exception()) is None:
-            return
-        if isinstance(error, EngineUnavailable):
-            logger.warning("%s: %s", task.get_name(), error, extra=about(node=self.id))
-        else:
-            logger.error("%s failed", task.get_name(), exc_info=error, extra=about(node=self.id))
+        self._tasks.spawn(coroutine, name)
 
     def stats(self) -> NodeStats:
         """What this node holds now."""
@@ -159,6 +149,7 @@ class Node:
             members=len(self.presence),
             subscriptions=self.hub.subscriptions(),
             queue_bytes=sum(client.queue_bytes for client in self.clients),
+            opening=self.clients.opening,
         )
 
     # Readiness
@@ -196,6 +187,10 @@ class Node:
 
     # Clients
 
+    def expect(self, client: Peer, since: float) -> None:
+        """A client whose connect is still to come; `since`: when its session was asked for, on the monotonic clock."""
+        self.clients.expect(client, since, self.spawn)
+
     def admit(self, client: Peer) -> bool:
         """Registers a client whose connect succeeded; False when the node has as many as it may have."""
         return self.clients.admit(client)
@@ -212,7 +207,8 @@ class Node:
         """Adds a subscription that holds publications back, and reads what it starts from.
 
         With `since`, the position of a client that comes back, also what it missed. The caller writes the reply and
-        then calls `release` with the state's position. Raises `EngineUnavailable`; then nothing is left.
+        then calls `release` with the state's position. Raises `EngineUnavailable`, also when the stream began anew
+        meanwhile; then nothing is left.
         """
         options = self._publisher.possible(options)
         subscription = self.hub.add(channel, client, latest_only=options.latest_only and not options.has_history)
@@ -223,13 +219,15 @@ class Node:
             state = await self.store.state(channel, options)
             if since is not None and options.has_history:
                 found, top = await self.store.history(channel, since=since, limit=MAX_PUBLICATIONS + 1)
-                recovery = judge(since, found, top, max_bytes=self._reply_bytes)
+                recovery = judge(since, found, top, max_bytes=self.reply_bytes)
                 if recovery.recovered:
                     state = replace(state, position=top)
+            self.hub.learn(channel, state.position, subscription)
+            if subscription.ended:
+                raise EngineUnavailable("the stream began anew, subscribe again")
         except BaseException:
             await self.unsubscribe(subscription)
             raise
-        self.hub.learn(channel, state.position)
         return subscription, state, recovery
 
     def release(self, subscription: Subscription, position: Position) -> None:
@@ -309,7 +307,7 @@ class Node:
         found, top = await self.store.history(channel, since=since, limit=count, reverse=reverse)
         if since is not None and since.epoch and since.epoch != top.epoch:
             raise UnrecoverablePosition
-        return fitting(found, max_bytes=self._reply_bytes), top
+        return fitting(found, max_bytes=self.reply_bytes), top
 
     async def active_channels(self) -> list[ActiveChannel]:
         """The channels the store knows of, and those somebody subscribes to on this node."""

@@ -46,6 +46,9 @@ class Presence:
         self._members: dict[Key, tuple[Member, bool]] = {}
         """Who is present, and whether others are told when it leaves."""
         self._leaving: dict[Key, tuple[Member, bool]] = {}
+        """Who is being removed, and whether others are told."""
+        self._returning: dict[Key, asyncio.Event] = {}
+        """Set when one of those, who wants to come back, is removed."""
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -59,8 +62,8 @@ class Presence:
         """
         key = (channel, member.client)
         if key in self._leaving:
-            # It left a moment ago: the removal must not come after this.
-            await self._idle.wait()
+            # It left a moment ago: its removal, and what others are told of it, must not come after this.
+            await self._returning.setdefault(key, asyncio.Event()).wait()
         self._members[key] = (member, announce)
         try:
             await self._store.add_members([(channel, member)], self._ttl)
@@ -104,13 +107,19 @@ class Presence:
                     # They expire in the store; whoever finds them there tells.
                     extra = about(node=self._node)
                     logger.info("%d clients stay present until they expire: %s", len(self._leaving), error, extra=extra)
-                    self._leaving.clear()
                     return
                 for key, (member, announce) in batch.items():
-                    del self._leaving[key]
                     if announce:
                         await self._tell(key[0], member, joined=False)
+                    del self._leaving[key]
+                    if (back := self._returning.pop(key, None)) is not None:
+                        back.set()
         finally:
+            # Whoever is left here would be removed with the next ones, though it may have come back.
+            self._leaving.clear()
+            for back in self._returning.values():
+                back.set()
+            self._returning.clear()
             self._idle.set()
 
     async def _tell(self, channel: Channel, member: Member, *, joined: bool) -> None:

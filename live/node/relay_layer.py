@@ -21,6 +21,7 @@ from live.exceptions import EngineUnavailable
 from live.logs import about
 from live.node.relay import Body, Listener, Relay
 from live.node.relay_redis import LayerInsides
+from live.node.tasks import start_task
 from live.node.turns import Turns
 from live.store import Publication
 from live.waiting import within
@@ -93,8 +94,8 @@ class LayerRelay(Relay):
         self._heard = [0] * len(self._echo_groups)
         self._unheard = [None] * len(self._echo_groups)
         self._tasks = [
-            loop.create_task(self._receive(), name="live relay"),
-            loop.create_task(self._watch(), name="live relay's echo"),
+            start_task(self._receive(), "live relay"),
+            start_task(self._watch(), "live relay's echo"),
         ]
         # Whoever is first served finds it connected, unless it cannot be.
         self._first = loop.create_future()

@@ -81,6 +81,11 @@ class Subscription:
             # What has no offset is no part of what the reply told.
             self.subscriber.write(message)
 
+    def drop_positioned(self) -> None:
+        """The stream begins anew: what is held and has an offset is of the old one."""
+        self._held = [(offset, message) for offset, message in self._held if not offset]
+        self.held_bytes = sum(len(message.raw) for _, message in self._held)
+
     def release(self, offset: int, hub_offset: int) -> None:
         """The reply with `offset` was written: what was held and is newer follows it."""
         self.offset = offset

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from live.channel import Channel
 from live.exceptions import EngineUnavailable, LimitExceeded, NotFound
+from live.node.tasks import start_task
 from live.plugins.base import DataSource, StreamPlugin, StreamRequest
 from live.plugins.failures import Failures, about_plugin
 from live.plugins.registry import find_plugin
@@ -117,7 +118,7 @@ class Run:
         self._may_start = may_start
         self._bucket = Bucket(node.settings.plugin_frames_per_second)
         self._sender: Sender | None = None
-        self._task = asyncio.get_running_loop().create_task(self._go(), name=f"live run of {channel}")
+        self._task = start_task(self._go(), f"live run of {channel}")
         self._task.add_done_callback(self._done)
 
     @property

@@ -18,6 +18,7 @@ from live.channel import Channel
 from live.exceptions import EngineUnavailable, LimitExceeded, LiveError
 from live.logs import about
 from live.node.relay import Body
+from live.node.tasks import start_task
 from live.node.turns import Turns
 from live.plugins import times as configured
 from live.plugins.entry import Entry
@@ -185,7 +186,7 @@ class Runner:
     def _enter(self, entry: Entry) -> None:
         self._entries[entry.channel] = entry
         if not self._closed and (self._keeper is None or self._keeper.done()):
-            self._keeper = asyncio.get_running_loop().create_task(self._keep(), name="live runner")
+            self._keeper = start_task(self._keep(), "live runner")
 
     async def _claim(self, entry: Entry, *, start: bool) -> bool:
         """Gets the lease and, with `start`, starts the run; or learns what its owner noted. Whether it was got."""
@@ -381,8 +382,7 @@ class Runner:
     # Tasks
 
     def _beside(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(coroutine, name=name)
-        self._tasks.add(task)
+        self._tasks.add(task := start_task(coroutine, name))
         task.add_done_callback(self._done)
         return task
 

@@ -80,12 +80,14 @@ class Watchdog:
 
     def leave(self, outer: _Step | None) -> None:
         """The step has ended."""
-        step, self._step = self._step, outer
+        step = self._step
         # What keeps the interpreter itself to itself was seen by no thread.
         if step is not None and time.monotonic() - step.since > STEP_SECONDS:
             self._report(step, None)
             if outer is not None:
+                # Before the thread sees it: it lasted as long.
                 outer.reported = True
+        self._step = outer
 
     def _look(self) -> None:
         while True:

@@ -96,8 +96,8 @@ def _errors() -> str:
 def _error(error: ErrorCode) -> list[str]:
     raised = [each for each in _classes() if each.code is error]
     if error is ErrorCode.INTERNAL:
-        when = f"a handler failed (the log says how); with `temporary`: {_said(raised[1])}"
-        return [str(int(error)), code(error.name), when, "500; 503 where it is temporary"]
+        when = f"a handler failed (the log says how), or {_said(raised[1])}; on the WebSocket always with `temporary`"
+        return [str(int(error)), code(error.name), when, "500; 503 where trying again makes sense"]
     if not raised:
         return [str(int(error)), code(error.name), NOT_SENT, ""]
     return [str(int(error)), code(error.name), _said(raised[0]), str(_STATUS.get(error, ""))]

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 import live
 from live.client import client as client_module
 from live.conf import LiveSettings
+from live.handlers.registry import unregister
 from live.node import node as node_module
+from live.node import outbox
 from live.store import ChannelOptions
 from tests.client.rooms import NOTHING, Peer, Room, subscribe
 from tests.peers import until
@@ -139,6 +141,8 @@ async def test_a_handler_may_change_what_is_published(make_peer):
         ({"id": 9, "presence_stats": {"channel": "nobody/home/x"}}, 102, "unknown channel"),
         (subscribe(9, "room/a/b", recover=True, offset=5, epoch="other", flag=2), 112, "unrecoverable position"),
         (subscribe(9, "street/a/b", recover=True, flag=3), 112, "unrecoverable position"),
+        (subscribe(9, "room/a/b", tf={"key": "t", "cmp": "eq", "val": "x"}), 107, "tags"),
+        (subscribe(9, "room/a/b", tf={}), 107, "tags"),
         ({"id": 9, "rpc": {"method": "x"}}, 108, "not available"),
         ({"id": 9, "refresh": {}}, 108, "not available"),
         ({"id": 9, "sub_refresh": {}}, 108, "not available"),
@@ -246,14 +250,13 @@ async def test_subscriptions_are_limited(make_peer):
 
 
 async def test_pings_are_sent_and_answered(make_peer):
-    peer = await make_peer(ping_interval=1, pong_timeout=0.01)
-    peer.client._timer.cancel()
+    # The node's own pings are far away.
+    peer = await make_peer(ping_interval=3600)
     peer.client.ping()
     await peer.socket.until(lambda: peer.socket.replies[-1] == {})
     peer.client.receive("{}")
     peer.client.check_pong()
     assert peer.socket.close is None
-    peer.client._timer.cancel()
     peer.client.ping()
     peer.client.check_pong()
     assert await peer.closing() == (3012, "no pong")
@@ -286,7 +289,9 @@ async def test_commands_that_wait_are_bounded(make_peer, room):
     assert peer.client._commands == type(peer.client._commands)()
 
 
-async def test_a_client_that_reads_too_slowly_is_told_so(make_peer):
+async def test_a_client_that_reads_too_slowly_is_told_so(make_peer, monkeypatch):
+    # It reads again in time, however long that takes here.
+    monkeypatch.setattr(outbox, "CLOSE_TIMEOUT", 3600.0)
     peer = await make_peer(client_queue_max_bytes=8192, max_publication_size=4096)
     await peer.ask(subscribe(2, "room/a/b"))
     healthy = await make_peer(peer.client.node)
@@ -447,3 +452,63 @@ async def test_without_a_limit_any_number_of_commands_is_carried_out(make_peer):
     peer = await make_peer(client_commands_per_second=0)
     peer.send(*[{"id": number, "unsubscribe": {"channel": "room/a/b"}} for number in range(10, 400)])
     await peer.socket.until(lambda: peer.socket.replies[-1].get("id") == 399)
+
+
+class Meter(live.ChannelHandler):
+    """A gauge of which who lags needs the newest value only."""
+
+    keep_last = True
+    latest_only = True
+    join_leave = True
+
+    async def can_subscribe(self, user, channel, data):
+        return True
+
+
+@pytest.fixture
+def meter():
+    live.register("meter", None, Meter)
+    yield live.Channel("meter", "a", "b")
+    unregister("meter")
+
+
+async def lag(peer):
+    """Lets more wait for a peer than for one that does not lag, behind what is stuck."""
+    peer.socket.free.clear()
+    peer.client.reply(b'{"id":98,"rpc":{}}')
+    await until(lambda: not peer.client.queue_bytes)
+    peer.client.reply(b'{"id":99,"rpc":{"data":"%s"}}' % (b"x" * 20_000))
+
+
+async def test_who_subscribes_again_gets_nothing_older_than_it_was_told(make_peer, meter):
+    peer = await make_peer()
+    node, options = peer.client.node, Meter().options
+    await peer.call("subscribe", meter)
+    await peer.pushed("join")
+    await lag(peer)
+    await node.publish(meter, b"1", options)
+    peer.send({"id": 50, "unsubscribe": {"channel": str(meter)}})
+    await until(lambda: not peer.client.busy)
+    await node.publish(meter, b"9", options)
+    peer.send(subscribe(51, str(meter)))
+    await until(lambda: not peer.client.busy)
+    peer.socket.free.set()
+    await until(lambda: not peer.client.queue_bytes)
+    assert [message.get("id") for message in peer.told[-2:]] == [50, 51]
+    assert peer.told[-1]["subscribe"]["data"] == 9
+    await node.publish(meter, b"10", options)
+    assert (await peer.pushed("pub"))[0]["data"] == 10
+
+
+async def test_a_subscription_that_the_server_ends_has_no_late_values(make_peer, meter):
+    peer = await make_peer()
+    await peer.call("subscribe", meter)
+    await lag(peer)
+    await peer.client.node.publish(meter, b"1", Meter().options)
+    peer.client.node.hub.flush()
+    assert peer.client.queue_bytes > 20_050
+    peer.client.unsubscribe_by_server(meter)
+    peer.socket.free.set()
+    await peer.pushed("unsubscribe")
+    await until(lambda: not peer.client.queue_bytes)
+    assert not peer.pushes("pub")

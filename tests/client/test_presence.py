@@ -9,6 +9,7 @@ import pytest
 import live
 from live.client import client as client_module
 from live.exceptions import EngineUnavailable
+from live.store import Member
 from tests.client.rooms import NOTHING, subscribe
 from tests.peers import until
 
@@ -184,7 +185,7 @@ async def test_a_client_that_goes_does_not_wait_for_the_engine(make_peer, monkey
 
     monkeypatch.setattr(node.store, "remove_members", lambda *args: hang(remove_members, *args))
     monkeypatch.setattr(node.relay, "leave", lambda *args, **kwargs: hang(leave, *args, **kwargs))
-    await asyncio.wait_for(peer.client.closed(), 5)
+    await asyncio.wait_for(peer.client.closed(), 30)
     assert len(node.hub) == 0
     assert len(node.clients) == 0
     other = await make_peer(node)
@@ -193,3 +194,17 @@ async def test_a_client_that_goes_does_not_wait_for_the_engine(make_peer, monkey
     gate.set()
     await until(lambda: not node.stats().tasks)
     assert await node.members(CHANNEL) == []
+
+
+async def test_more_than_a_reply_holds_is_not_listed_but_counted(make_peer):
+    """Else whoever asks would be disconnected as one that reads too slowly, each time."""
+    peer = await make_peer(client_queue_max_bytes=8192, max_publication_size=4096)
+    node = peer.client.node
+    await peer.call("subscribe", "hall/a/b")
+    assert len((await peer.call("presence", "hall/a/b"))["presence"]) == 1
+    others = [Member(f"client {number}", "8", b'{"user":"8","client":"%d"}' % number) for number in range(200)]
+    await node.store.add_members([(live.Channel("hall", "a", "b"), member) for member in others], 60.0)
+    error = await peer.call("presence", "hall/a/b")
+    assert error == {"code": 106, "message": "too many are present to be listed, ask for presence_stats"}
+    assert await peer.call("presence_stats", "hall/a/b") == {"num_clients": 201, "num_users": 2}
+    await node.store.remove_members([(live.Channel("hall", "a", "b"), member.client) for member in others])

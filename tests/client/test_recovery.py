@@ -186,5 +186,43 @@ async def test_who_goes_while_it_is_waited_for_is_not_waited_for(make_peer):
     peer.send(*[{"id": 2 + n, "history": {"channel": str(CHANNEL), "limit": -1}} for n in range(100)])
     await until(lambda: peer.client._outbox.queued_bytes > 2048)
     worker = peer.client._worker
-    await asyncio.wait_for(peer.client.closed(), 5)
+    await asyncio.wait_for(peer.client.closed(), 30)
     assert worker.done()
+
+
+async def test_who_comes_back_while_the_stream_cannot_be_continued_is_told_to_ask_again(make_peer, monkeypatch):
+    """Its reply would tell a position that the next publication does not follow."""
+    first = await make_peer()
+    node, store = first.client.node, first.client.node.store
+    await publish(first, 1)
+    epoch = (await first.call("subscribe", CHANNEL))["epoch"]
+    # The relay loses some; the one that comes back reads its position behind them.
+    for _ in range(3):
+        await store.append(CHANNEL, b"0", Room().options)
+    second = await make_peer(node)
+    history, asked, gate = store.history, asyncio.Event(), asyncio.Event()
+
+    async def slow(channel, *, limit=-1, **kwargs):
+        if limit == recovery.MAX_PUBLICATIONS + 1:
+            asked.set()
+            await gate.wait()
+        return await history(channel, limit=limit, **kwargs)
+
+    monkeypatch.setattr(store, "history", slow)
+    again = {"recover": True, "offset": 1, "epoch": "gone"}
+    second.send(subscribe(2, str(CHANNEL), **again))
+    await asked.wait()
+    # More than the history keeps: the gap cannot be filled.
+    for _ in range(Room.history_size + 1):
+        await store.append(CHANNEL, b"0", Room().options)
+    await publish(first, 16)
+    await first.pushed("unsubscribe")
+    gate.set()
+    await second.socket.until(lambda: len(second.told) == 2)
+    error = second.told[1]["error"]
+    assert (error["code"], error["temporary"]) == (100, True)
+    assert CHANNEL not in node.hub
+    reply = await second.call("subscribe", CHANNEL, **again)
+    assert (reply["offset"], reply["epoch"]) == (16, epoch)
+    await publish(first, 17)
+    assert [pub["offset"] for pub in await second.pushed("pub")] == [17]

@@ -275,6 +275,42 @@ async def test_what_comes_in_one_turn_is_joined_and_written_at_its_end():
     assert [message.count for message in written[6::3]] == [1, 1]
 
 
+async def test_a_stream_that_begins_anew_ends_a_subscription_whose_position_was_read_before():
+    hub, _ = make_hub()
+    await subscribe(hub, 3)
+    late = Reader()
+    late.hub = hub
+    subscription = hub.add(A, late)
+    hub.deliver(A, pub(1, "newepoch"))
+    assert subscription.ended
+    # What it has read is of the old stream, and must not count for the others.
+    hub.learn(A, Position(3, EPOCH), subscription)
+    hub.release(subscription, Position(3, EPOCH))
+    hub.deliver(A, pub(2, "newepoch"))
+    assert late.messages == []
+    assert hub.positions() == {A: Position(2, "newepoch")}
+    hub.remove(subscription)
+    assert hub.subscriber_count(A) == 1
+
+
+async def test_who_finds_out_that_a_stream_began_anew_is_given_nothing_of_the_old_one():
+    hub, _ = make_hub()
+    old, _ = await subscribe(hub, 8)
+    finder, other = Reader(), Reader()
+    finder.hub = other.hub = hub
+    found, waits = hub.add(A, finder), hub.add(A, other)
+    hub.deliver(A, pub(9))
+    hub.member_changed(A, b"{}", joined=True)
+    hub.learn(A, Position(1, "newepoch"), found)
+    hub.release(found, Position(1, "newepoch"))
+    assert (found.live, waits.ended) == (True, True)
+    assert (finder.ended, other.ended, old.ended) == ([], [A], [A])
+    hub.deliver(A, pub(2, "newepoch"))
+    hub.flush()
+    assert "join" in finder.messages.pop(0)["push"]
+    assert finder.offsets == [2]
+
+
 _STEPS = st.integers(0, 40)
 
 

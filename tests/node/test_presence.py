@@ -112,3 +112,52 @@ async def test_who_leaves_during_the_heartbeat_does_not_come_back(node, monkeypa
     await node.presence.refresh()
     assert entered.is_set()
     assert await names(node) == []
+
+
+async def test_who_comes_back_waits_for_its_own_removal_only(node, monkeypatch):
+    """With clients that come and go all the time there is always somebody who is being removed."""
+    for name in ("one", "two"):
+        await node.enter(A, member(name), announce=True)
+    remove, removals = node.store.remove_members, []
+
+    async def slow(members):
+        removals.append(asyncio.Event())
+        await removals[-1].wait()
+        await remove(members)
+
+    monkeypatch.setattr(node.store, "remove_members", slow)
+    recorder = await watcher(node)
+    node.leave(A, "one")
+    await until(lambda: removals)
+    back = asyncio.create_task(node.enter(A, member("one"), announce=True))
+    node.leave(A, "two")
+    removals[0].set()
+    await back
+    # The other's is still under way, and a third may enter.
+    await until(lambda: len(removals) == 2)
+    await node.enter(A, member("three"), announce=True)
+    node.tell_joined(A, "one")
+    await recorder.wait(2)
+    assert [kind for message in recorder.messages for kind in message["push"] if kind != "channel"] == ["leave", "join"]
+    removals[1].set()
+    await until(lambda: not node.stats().tasks)
+    assert await names(node) == ["one", "three"]
+    assert not node.presence._returning
+
+
+async def test_who_comes_back_after_a_removal_that_failed_is_not_removed_by_the_next(node, monkeypatch, caplog):
+    await node.enter(A, member("one"), announce=False)
+
+    async def fail(members):
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(node.store, "remove_members", fail)
+    node.leave(A, "one")
+    await node.enter(A, member("one"), announce=False)
+    await until(lambda: not node.stats().tasks)
+    assert "a mistake" in caplog.text
+    monkeypatch.undo()
+    await node.enter(A, member("two"), announce=False)
+    node.leave(A, "two")
+    await until(lambda: not node.stats().tasks)
+    assert await names(node) == ["one"]

@@ -22,7 +22,7 @@ LONGEST = Channel.parse("a/b/" + "=/" * 78)
 async def make_relay(redis_server):
     relays, layers = [], []
 
-    async def make(layer=None, hosts=None):
+    async def make(layer=None, hosts=None, *, connected=True):
         if layer is None:
             layer = RedisPubSubChannelLayer(hosts=hosts or [redis_server.url])
             layers.append(layer)
@@ -30,6 +30,9 @@ async def make_relay(redis_server):
         relay = LayerRelay(layer, listener)
         relays.append(relay)
         await relay.start()
+        if connected:
+            # The start waits for that, too, but on a busy machine not for long enough.
+            await listener.until(lambda: relay.connected)
         return relay, listener
 
     yield make
@@ -92,9 +95,9 @@ async def test_leaving_leaves_nothing_in_redis(make_relay, redis_server):
 async def test_a_connection_that_is_cut_is_noticed_though_the_layer_tells_nobody(make_relay, redis_server):
     relay, listener = await make_relay()
     await relay.join(A)
-    assert listener.states == ["returned"]
+    before = len(listener.states)
     redis_server.cli("client", "kill", "type", "pubsub")
-    await listener.until(lambda: len(listener.states) >= 2)
+    await listener.until(lambda: len(listener.states) > before and relay.connected)
     assert listener.states[-1] == "returned"
     await relay.send(A, Publication(b"1"))
     await listener.until(lambda: listener.publications)
@@ -124,7 +127,7 @@ async def test_redis_that_goes_and_returns_is_told_once_each(make_relay, redis_s
 async def test_a_node_that_starts_without_redis_is_connected_when_redis_comes(make_relay, redis_server):
     redis_server.stop()
     try:
-        relay, listener = await make_relay()
+        relay, listener = await make_relay(connected=False)
         assert not relay.connected
         with pytest.raises(EngineUnavailable):
             await relay.join(A)
@@ -141,8 +144,9 @@ async def test_every_server_of_a_layer_is_watched(make_relay, redis_server, seco
     relay, listener = await make_relay(hosts=[redis_server.url, second_redis_server.url])
     assert len(relay._echo_groups) == 2
     assert relay.connected
+    before = len(listener.states)
     second_redis_server.cli("client", "kill", "type", "pubsub")
-    await listener.until(lambda: len(listener.states) >= 2)
+    await listener.until(lambda: len(listener.states) > before and relay.connected)
     channels = [Channel("stream", "test", str(number)) for number in range(20)]
     for channel in channels:
         await relay.join(channel)
@@ -158,7 +162,7 @@ async def test_what_waits_in_the_layer_is_bounded_and_its_loss_is_said(make_rela
     message = relay._layer.serialize({"type": "live.message", "body": b"{}"})
     for _ in range(200):
         queue.put_nowait(message)
-    await listener.until(lambda: listener.states.count("returned") == 2)
+    await listener.until(lambda: listener.states.count("returned") >= 2)
     assert relay.dropped >= 100
     assert "were dropped" in caplog.text
 

@@ -6,6 +6,7 @@ import pytest
 
 import live
 from live.plugins import calls, failures
+from live.plugins import watchdog as watchdog_module
 from live.plugins.calls import MAX_CALLS, call, open_calls
 from live.plugins.failures import PAUSE, Failures
 from tests.peers import until
@@ -16,6 +17,8 @@ CHANNEL = live.Channel("plugin", "p", "path")
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
     monkeypatch.setattr(calls, "_failures", Failures(calls.logger))
+    # A machine that stands still in the middle of a step is no plugin that does.
+    monkeypatch.setattr(watchdog_module, "STEP_SECONDS", 3600.0)
 
 
 async def answers(value=None, error=None):

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from contextvars import ContextVar
 from dataclasses import replace
 
 import pytest
@@ -10,14 +11,19 @@ from live.channel import Channel
 from live.exceptions import BadData, EngineUnavailable, LeaseLost, LimitExceeded
 from live.plugins import runner as runner_module
 from live.plugins import runs as runs_module
-from live.store import Lease
+from live.store import Lease, presence
 from tests.peers import eventually, until
 from tests.plugins.conftest import CHANNEL
-from tests.plugins.streams import FAST, NOTHING, Counting, Ignoring
+from tests.plugins.streams import FAST, NOTHING, Counting, Ignoring, forever
+
+request = ContextVar("request", default=None)
 
 OTHER = Channel("plugin", "probe", "b")
 NAME = f"run/{CHANNEL.digest}"
 SHORT = replace(FAST, lease=0.4, margin=0.1)
+"""For a lease that is to be lost."""
+PATIENT = replace(FAST, cancel=3600.0)
+"""No run is left behind."""
 
 
 def runs_of(recorder):
@@ -114,19 +120,27 @@ async def test_a_run_that_nobody_watches_is_stopped_and_leaves_nothing(place, pr
     await probe.started(2)
 
 
-async def test_whoever_comes_back_in_time_finds_it_running(place, probe):
+async def test_whoever_comes_back_in_time_finds_it_running(make_place, probe):
+    # No look but those of the test: the last one before the end must not come too late.
+    place = await make_place(replace(FAST, look=3600.0))
     recorder = await place.join(CHANNEL)
     for _ in range(3):
         await place.leave(recorder)
         entry = place.runner._entries[CHANNEL]
-        await eventually(lambda entry=entry: entry.unwatched == 2)
+        for _ in range(FAST.looks - 1):
+            await place.runner._look()
+        assert entry.unwatched == 2
         recorder = await place.join(CHANNEL)
         assert entry.unwatched == 0
-    assert len(probe.records) == 1
+        await place.runner._look()
+        assert not entry.stopping
+    assert (len(probe.running), len(probe.records)) == (1, 1)
 
 
-async def test_a_subscriber_of_another_node_keeps_it_running(make_place, probe, gated_store):
+async def test_a_subscriber_of_another_node_keeps_it_running(make_place, probe, gated_store, monkeypatch):
     here, there = await make_place(), await make_place()
+    # Longer than a machine that is held up takes for a round.
+    monkeypatch.setattr(presence, "WANTED_SECONDS", 2.0)
     recorder = await here.join(CHANNEL)
     far = await there.join(CHANNEL)
     await here.leave(recorder)
@@ -139,8 +153,9 @@ async def test_a_subscriber_of_another_node_keeps_it_running(make_place, probe, 
     await eventually(lambda: here.at_rest and there.at_rest)
 
 
-async def test_watching_while_it_is_stopped_starts_another_after_it(place, probe):
+async def test_watching_while_it_is_stopped_starts_another_after_it(make_place, probe):
     """The run takes its time to end; whoever comes meanwhile gets a new one, and never are there two."""
+    place = await make_place(PATIENT)
     ending, may_end = asyncio.Event(), asyncio.Event()
 
     async def slow(record):
@@ -152,7 +167,7 @@ async def test_watching_while_it_is_stopped_starts_another_after_it(place, probe
 
     probe.script = slow
     await place.leave(await place.join(CHANNEL))
-    await asyncio.wait_for(ending.wait(), 10)
+    await ending.wait()
     joining = asyncio.create_task(place.join(CHANNEL))
     await until(lambda: place.runner._turns._locks[CHANNEL][1] == 2)
     assert len(probe.records) == 1
@@ -166,7 +181,7 @@ async def test_watching_while_the_lease_is_given_back_starts_another_after_it(pl
     recorder = await place.join(CHANNEL)
     with gated_store.hold("release") as releasing:
         await place.leave(recorder)
-        await asyncio.wait_for(releasing.wait(), 10)
+        await releasing.wait()
         joining = asyncio.create_task(place.join(CHANNEL))
         await until(lambda: place.runner._turns._locks[CHANNEL][1] == 2)
         assert len(probe.records) == 1
@@ -176,18 +191,19 @@ async def test_watching_while_the_lease_is_given_back_starts_another_after_it(pl
 
 
 async def test_the_lease_is_kept_while_a_run_takes_long_to_end(make_place, probe):
-    here, there = await make_place(replace(SHORT, cancel=1.5)), await make_place(SHORT)
+    here, there = await make_place(PATIENT), await make_place()
     script = probe.script = Ignoring()
     recorder = await here.join(CHANNEL)
     await probe.started(1)
     await here.leave(recorder)
     await eventually(lambda: script.cancelled)
     probe.script = Counting()
-    watching = asyncio.create_task(there.join(CHANNEL))
-    await watching
-    calls = len(here.store.calls)
-    # Longer than the lease lasts: who is about to end still has it.
-    await eventually(lambda: here.store.calls[calls:].count("renew") > 12)
+    await there.join(CHANNEL)
+    # In two steps as long as the lease lasts: who is about to end still has it.
+    for _ in range(2):
+        calls = len(here.store.calls)
+        here.store.ahead += FAST.lease / 2
+        await eventually(lambda calls=calls: here.store.calls[calls:].count("renew") > 2)
     assert (there.stats.waiting, len(probe.records)) == (1, 1)
     script.free.set()
     await probe.started(2)
@@ -200,17 +216,22 @@ async def test_whoever_comes_between_the_last_look_and_the_stop_keeps_it(place, 
         await place.leave(recorder)
         entry = place.runner._entries[CHANNEL]
         await eventually(lambda: entry.stopping)
-        await asyncio.wait_for(place.join(CHANNEL), 10)
+        await asyncio.wait_for(place.join(CHANNEL), 30)
     await eventually(lambda: not entry.stopping)
     assert (len(probe.running), len(probe.records)) == (1, 1)
 
 
-async def test_a_run_goes_on_for_many_leases(make_place, probe):
-    place = await make_place(SHORT)
+async def test_a_run_goes_on_for_many_leases(place, probe):
     probe.script = Counting()
     recorder = await place.join(CHANNEL)
-    calls = len(place.store.calls)
-    await eventually(lambda: place.store.calls[calls:].count("renew") > 20)
+    entry = place.runner._entries[CHANNEL]
+    for _ in range(5):
+        calls, until_then = len(place.store.calls), entry.hold.until
+        # Its time passes in the store, and here the timer goes off that was set for the end of it.
+        place.store.ahead += FAST.lease / 2
+        await eventually(lambda calls=calls: place.store.calls[calls:].count("renew") > 2)
+        place.runner._leases._expire(entry, entry.hold)
+        assert entry.timer.when() == entry.hold.until > until_then
     await recorder.wait(len(recorder.data) + 3)
     assert set(runs_of(recorder)) == {1}
 
@@ -263,28 +284,29 @@ async def test_a_node_that_stops_hands_over_at_once_with_the_data(make_place, pr
         await here.runner.watch(CHANNEL, None)
 
 
-async def test_a_node_that_dies_is_replaced_when_its_lease_is_over(make_place, probe):
-    here, there = await make_place(SHORT), await make_place(SHORT)
+async def test_a_node_that_dies_is_replaced_when_its_lease_is_over(make_place, probe, gated_store):
+    here, there = await make_place(), await make_place()
     await here.join(CHANNEL, "data")
     await there.join(CHANNEL)
     await probe.started(1)
     await here.crash()
+    calls = len(gated_store.calls)
+    await eventually(lambda: gated_store.calls[calls:].count("acquire") > 3)
     assert len(probe.records) == 1
+    gated_store.ahead = FAST.lease
     record = await probe.started(2)
     assert (record.request.data, there.stats.running) == ("data", 1)
 
 
 async def test_a_stopping_node_does_not_wait_for_a_run_that_ignores_it(make_place, probe):
-    here, there = await make_place(), await make_place()
+    here, there = await make_place(replace(FAST, stop=1.0)), await make_place()
     script = probe.script = Ignoring()
     await here.join(CHANNEL)
     await there.join(CHANNEL)
     await probe.started(1)
     probe.script = Counting()
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    await here.runner.stop()
-    assert loop.time() - began < 2
+    # The run itself would go on for ever.
+    await asyncio.wait_for(here.runner.stop(), 30)
     assert here.stats.abandoned == 1
     await probe.started(2)
     script.free.set()
@@ -334,15 +356,18 @@ async def test_a_draining_node_does_not_take_over(make_place, probe):
 
 
 async def test_a_lost_lease_ends_the_run_before_anything_of_it_is_heard(make_place, probe, gated_store):
-    here, there = await make_place(), await make_place()
+    # No round of the one that has the lease: it finds out when it publishes next.
+    here, there = await make_place(replace(FAST, round=3600.0)), await make_place()
     probe.script = Counting()
     near, far = await here.join(CHANNEL), await there.join(CHANNEL)
     await near.wait(3)
-    # As a Redis that lost its data: the lease is another's, and nobody was told.
-    lease = await holder(here)
-    await gated_store.release(lease)
-    await there.runner._try(there.runner._entries[CHANNEL])
-    assert (there.stats.running, here.stats.running) == (1, 1)
+    with gated_store.hold("append_many") as publishing:
+        await publishing.wait()
+        # As a Redis that lost its data: the lease is another's, and nobody was told.
+        lease = await holder(here)
+        await gated_store.release(lease)
+        await there.runner._try(there.runner._entries[CHANNEL])
+        assert (there.stats.running, here.stats.running) == (1, 1)
     await eventually(lambda: here.stats.waiting == 1)
     await eventually(lambda: len(probe.running) == 1)
     count = len(far.data)
@@ -360,9 +385,7 @@ async def test_a_lease_that_cannot_be_renewed_is_not_counted_on(make_place, prob
     recorder = await place.join(CHANNEL)
     await recorder.wait(3)
     gated_store.down = True
-    await eventually(lambda: place.stats.running == 0)
-    assert probe.running == []
-    assert place.stats.waiting == 1
+    await eventually(lambda: (place.stats.running, place.stats.waiting, probe.running) == (0, 1, []))
     gated_store.down = False
     await probe.started(2)
     await eventually(lambda: runs_of(recorder)[-1] > 1)
@@ -377,7 +400,7 @@ async def test_a_run_that_sends_nothing_is_cancelled_as_well_when_its_lease_is_o
 
 
 async def test_no_other_run_starts_here_before_the_one_that_lost_its_lease_is_over(make_place, probe, gated_store):
-    place = await make_place(SHORT)
+    place = await make_place(replace(SHORT, cancel=PATIENT.cancel))
     script = probe.script = Ignoring()
     await place.join(CHANNEL)
     await probe.started(1)
@@ -394,7 +417,9 @@ async def test_no_other_run_starts_here_before_the_one_that_lost_its_lease_is_ov
     assert probe.most == 1
 
 
-async def test_a_subscriber_that_comes_when_the_lease_is_just_over_waits_for_the_next_run(place, probe):
+async def test_a_subscriber_that_comes_when_the_lease_is_just_over_waits_for_the_next_run(make_place, probe):
+    # No round of its own comes first and renews the lease.
+    place = await make_place(replace(FAST, round=3600.0))
     await place.join(CHANNEL)
     await probe.started(1)
     place.runner._entries[CHANNEL].hold.until = 0
@@ -418,7 +443,8 @@ async def test_a_store_that_is_away_for_a_moment_costs_no_run(make_place, probe,
 
 async def test_what_a_run_sends_after_its_lease_is_over_is_refused(make_place, probe, gated_store):
     """Its process was stopped for a while, say: the clock is looked at before anything is sent."""
-    place = await make_place()
+    # No round comes first and renews the lease.
+    place = await make_place(replace(FAST, round=3600.0))
     refused = asyncio.get_running_loop().create_future()
     go = asyncio.Event()
 
@@ -435,7 +461,7 @@ async def test_what_a_run_sends_after_its_lease_is_over_is_refused(make_place, p
     await probe.started(1)
     place.runner._entries[CHANNEL].hold.until = 0
     go.set()
-    await asyncio.wait_for(refused, 10)
+    await refused
     assert "append_many" not in gated_store.calls
     probe.script = Counting()
     # Nobody else wanted it: it goes on here.
@@ -468,9 +494,8 @@ async def test_a_run_that_returns_is_started_by_the_next_subscriber(place, probe
     await eventually(lambda: place.stats.ended == 1)
     assert (place.stats.running, len(probe.records)) == (0, 1)
     await place.join(CHANNEL)
-    await eventually(lambda: place.stats.ended == 1 and recorder.data)
+    await eventually(lambda: place.stats.ended == 1 and recorder.data[-1:] == [2])
     assert len(probe.records) == 2
-    assert recorder.data[-1] == 2
 
 
 async def test_the_next_subscriber_may_be_of_another_node(make_place, probe):
@@ -559,13 +584,21 @@ async def test_that_a_run_has_ended_is_noted_as_soon_as_it_can_be(make_place, pr
 
 
 async def test_a_subscriber_that_does_not_wait_leaves_a_run_that_somebody_owns(place, probe, gated_store):
+    running = []
+
+    async def script(record):
+        # Asked here: as nobody watches, it is over soon.
+        running.append(place.stats.running)
+        await forever(record)
+
+    probe.script = script
     with gated_store.hold("acquire") as acquiring:
         joining = asyncio.create_task(place.join(CHANNEL))
         await acquiring.wait()
         joining.cancel()
         await asyncio.gather(joining, return_exceptions=True)
     await probe.started(1)
-    assert place.stats.running == 1
+    assert running == [1]
     await eventually(lambda: place.at_rest)
     assert await holder(place) is None
 
@@ -583,12 +616,13 @@ async def test_a_node_that_stops_gives_back_what_it_gets_meanwhile(place, probe,
     assert (probe.records, place.stats) == ([], NOTHING)
 
 
-async def test_a_node_that_stops_does_not_wait_for_a_store_that_does_not_answer(place, probe, gated_store, caplog):
+async def test_a_node_that_stops_does_not_wait_for_a_store_that_does_not_answer(make_place, probe, gated_store):
+    place = await make_place(replace(FAST, stop=0.2))
     await place.join(OTHER)
     with gated_store.hold("acquire") as acquiring, gated_store.hold("release"):
         joining = asyncio.create_task(place.join(CHANNEL))
         await acquiring.wait()
-        await asyncio.wait_for(place.runner.stop(), 5)
+        await asyncio.wait_for(place.runner.stop(), 30)
         with pytest.raises(EngineUnavailable, match="about to stop"):
             await joining
     assert place.stats == NOTHING
@@ -661,7 +695,8 @@ async def test_a_mistake_in_a_round_costs_no_lease(place, probe, monkeypatch, ca
 async def test_whatever_comes_between_there_is_one_run_while_somebody_watches(make_place, probe, gated_store, seed):
     """Three nodes, subscribers that come and go, a store that hesitates and fails, a node that stops."""
     chance = random.Random(seed)
-    places = [await make_place() for _ in range(3)]
+    # What fails leaves leases that nobody knows of: they have to expire, and not while the machine is held up.
+    places = [await make_place(replace(FAST, lease=6.0)) for _ in range(3)]
     watchers = []
     usual = gated_store._pass
 
@@ -676,7 +711,9 @@ async def test_whatever_comes_between_there_is_one_run_while_somebody_watches(ma
     probe.script = Counting(0.001)
 
     async def visit():
-        for _ in range(15):
+        visits = 0
+        # How many starts and failures there are is left to chance, and to the machine.
+        while (visits := visits + 1) <= 15 or len(watchers) <= 50 or len(probe.records) <= 2:
             place = chance.choice(places)
             try:
                 recorder = await place.join(CHANNEL)
@@ -692,7 +729,7 @@ async def test_whatever_comes_between_there_is_one_run_while_somebody_watches(ma
     stopping = places.pop(chance.randrange(3))
     await stopping.node.stop()
     await asyncio.gather(*visits)
-    assert (probe.most, len(probe.records) > 2, len(watchers) > 50) == (1, True, True)
+    assert probe.most == 1
     for recorder in watchers:
         seen = runs_of(recorder)
         assert seen == sorted(seen)
@@ -704,3 +741,17 @@ async def test_whatever_comes_between_there_is_one_run_while_somebody_watches(ma
     await eventually(lambda: all(place.at_rest for place in places))
     assert await holder(places[0]) is None
     assert probe.most == 1
+
+
+async def test_a_run_has_nothing_of_the_request_that_began_it(place, probe):
+    """It lives longer, and so would the thread and the values of that request."""
+    seen = []
+
+    async def look(record):
+        seen.append(request.get())
+
+    probe.script = look
+    request.set("the first subscriber's")
+    await place.join(CHANNEL)
+    await eventually(lambda: seen)
+    assert seen == [None]
