@@ -2,12 +2,14 @@
 
 import json
 import re
+import shutil
 import sys
 import types
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
 from django.template import Context, Template, TemplateSyntaxError
 from django.test import RequestFactory, override_settings
 from django.utils.functional import SimpleLazyObject
@@ -224,3 +226,26 @@ def test_the_python_of_the_page_publishes(monkeypatch):
 def test_the_json_of_the_page_is_json():
     (text,) = (text for language, text in BLOCKS if language == "json")
     assert json.loads(text)["compilerOptions"]["strict"] is True
+
+
+class HashedModules(ManifestStaticFilesStorage):
+    """Hashes in the addresses of what modules import too, as `support_js_module_import_aggregation` has it."""
+
+    support_js_module_import_aggregation = True
+
+
+def test_the_modules_can_have_hashes_in_what_they_import(tmp_path):
+    """No module imports itself by a detour, nor over many others: Django would not find their hashes."""
+    shutil.copytree(STATIC, tmp_path / "live")
+    for app in ("before", "page"):
+        (tmp_path / app).mkdir()
+        (tmp_path / app / "page.js").write_text('import { frames } from "../live/live.js";\nframes("a/b/c");\n')
+    storage = HashedModules(location=tmp_path, base_url="/static/")
+    names = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*"))
+    for name, _, failure in storage.post_process({name: (storage, name) for name in names}):
+        assert not isinstance(failure, Exception), (name, failure)
+    for name in names:
+        if name.endswith(".js") and "/vendor/" not in name:
+            written = (tmp_path / storage.hashed_files[name]).read_text()
+            for imported in re.findall(r'^(?:import|export) .*?from "(\..*?)";', written, re.MULTILINE):
+                assert re.search(r"\.[0-9a-f]{12}\.js$", imported), (name, imported)

@@ -2,8 +2,8 @@
 
 import { announce, enabled, texts, url } from "./config.js";
 import { make, setText } from "./dom.js";
-import { connect, onConnectionState, switchOff } from "./live.js";
 import { hidden } from "./style.js";
+import { connect, onConnectionState, switchOff } from "./tab.js";
 
 const LOST_FOR = 1000; // ms without a connection before it is said: a reconnect is mostly quicker
 

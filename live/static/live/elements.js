@@ -7,9 +7,9 @@ import { texts } from "./config.js";
 import { trouble, watchConnection } from "./connection.js";
 import { make, set, setText } from "./dom.js";
 import { currentValue, formatValue } from "./format.js";
-import { frames } from "./live.js";
 import { Painter } from "./painter.js";
 import { sheet } from "./style.js";
+import { frames } from "./tables.js";
 import { VIEWS } from "./views.js";
 
 const DESCRIBE = 1000; // ms between two texts for those who do not see the chart

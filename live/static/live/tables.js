@@ -1,7 +1,7 @@
 // The frame channels of a page: one table a channel, shared by all who show it.
 
+import { subscribe } from "./channels.js";
 import { FrameError, FrameTable, isFrame } from "./frames.js";
-import { subscribe } from "./live.js";
 
 const LONGEST_PAST = 5 * 60 * 1000; // ms a table reaches back, as far as the server's history of streams does
 const KEEP = 2000; // ms a table stays without listeners, so that redrawing a part of a page does not lose its past
