@@ -339,8 +339,8 @@ test("a browser whose clock is behind shows what comes, the history and what is 
     const table = new FrameTable({ maxDelta: 300_000 });
     const now = Date.now() + behind;
     table.push(frame([TIME, number("a")], [[now - 290_000], [0]]));
-    for (let second = -289; second <= 0; second += 1) table.push(data([now + second * 1000], [second]));
-    assert.equal(table.series[0].times.length, 291);
+    for (let second = -280; second <= 0; second += 10) table.push(data([now + second * 1000], [second]));
+    assert.equal(table.series[0].times.length, 30);
     assert.equal(table.newest, now);
   }
 });
@@ -360,8 +360,10 @@ test("senders that disagree by turns do not pull the table to and fro", () => {
   const now = Date.now();
   table.push(frame([LABELS, TIME, number("a")], [["host=x"], [now], [1]]));
   for (let turn = 1; turn < 40; turn += 1) {
-    table.push(data(["host=y"], [now + 900_000 + turn], [1]));
-    table.push(data(["host=x"], [now + turn], [1]));
+    // Now the one, now the other is first, and one is told of twice.
+    const ahead = ["host=y", "host=y"].map((host, row) => data([host], [now + 900_000 + turn + row], [1]));
+    const sound = data(["host=x"], [now + turn], [1]);
+    for (const message of turn % 3 === 0 ? [sound, ...ahead] : [...ahead, sound]) table.push(message);
     assert.deepEqual(every(table), [["host=x", turn + 1]]);
   }
 });
