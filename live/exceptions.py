@@ -122,6 +122,11 @@ class LiveError(Exception):
         self.message = message or self.default_message
         super().__init__(self.message)
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether it is for the client that asked; else it tells the author of a handler or a plugin of a mistake."""
+        return type(self) is not LiveError
+
 
 class InvalidChannel(LiveError, ValueError):
     """A channel name breaks a rule; the message names the part and the rule."""
@@ -219,6 +224,7 @@ class SyncInAsync(LiveError, RuntimeError):
     """A blocking function was called inside a running event loop, where it would stop everything."""
 
     default_message = "this blocks a running event loop"
+    is_answer = False
 
 
 class Disconnect(Exception):

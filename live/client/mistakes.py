@@ -11,7 +11,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from live.channel import Channel
-from live.exceptions import ErrorCode, LiveError
+from live.exceptions import LiveError
 from live.handlers import find_handler
 from live.node.relay import Body
 from live.plugins.failures import Failures
@@ -52,9 +52,9 @@ def being_cancelled() -> bool:
 def answer(client: Client, command: Command, error: BaseException) -> LiveError:
     """What `client` is told when `command` raised `error`, which is logged unless it is meant for the client.
 
-    Errors of `live` without a code of their own are not, such as that of `publish()` in place of `apublish()`.
+    Those of `live` mostly are; not that of `publish()` in place of `apublish()`.
     """
-    if isinstance(error, LiveError) and (error.temporary or error.code is not ErrorCode.INTERNAL):
+    if isinstance(error, LiveError) and error.is_answer:
         return error
     report(client, type(command).__name__.lower(), str(getattr(command, "channel", "")), error)
     return HandlerFailed()

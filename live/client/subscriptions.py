@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("live.client")
 
+DENIED = UnsubscribeCode.SERVER, "permission denied"
+FAILED = UnsubscribeCode.INSUFFICIENT_STATE, "permission not known"
+
 
 @dataclass(slots=True, eq=False)
 class _Entry:
@@ -211,17 +214,24 @@ class Subscriptions:
         for channel, entry in answered:
             if self._client.session.closed:
                 return
-            allowed = await self._allows(channel, entry, user)
-            if not allowed and self._entries.get(channel) is entry:
-                self.end(channel, UnsubscribeCode.SERVER, "permission denied")
+            end = await self._objection(channel, entry, user)
+            if end is not None and self._entries.get(channel) is entry:
+                self.end(channel, *end)
 
-    async def _allows(self, channel: Channel, entry: _Entry, user: User) -> bool:
+    async def _objection(self, channel: Channel, entry: _Entry, user: User) -> tuple[UnsubscribeCode, str] | None:
+        """Why `user` must not go on, or None. A handler that fails keeps nobody in, and its client asks again."""
         data = None if entry.data is None else load_json(entry.data)
         try:
-            return await entry.handler.can_subscribe(user, channel, data)
-        except (LiveError, DatabaseFailure) as error:
-            if isinstance(error, LiveError) and not error.temporary:
-                return False
+            return None if await entry.handler.can_subscribe(user, channel, data) else DENIED
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and mistakes.being_cancelled():
+                raise
+            answered = isinstance(error, LiveError) and error.is_answer
+            if answered and not getattr(error, "temporary", False):
+                return DENIED
+            if not answered and not isinstance(error, DatabaseFailure):
+                mistakes.report(self._client, "recheck", channel, error)
+                return FAILED
             logger.warning(
                 "client %s keeps %s, its permission could not be checked: %r",
                 self._client.id,
@@ -229,9 +239,4 @@ class Subscriptions:
                 error,
                 extra=self._client.about(channel=channel),
             )
-            return True
-        except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and mistakes.being_cancelled():
-                raise
-            mistakes.report(self._client, "recheck", channel, error)
-            return False
+            return None

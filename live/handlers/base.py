@@ -24,7 +24,8 @@ class ChannelHandler:
     One instance serves all clients at once, so keep nothing about a client on ``self``. The methods run on the event
     loop: reach the ORM with its async methods (``aget``, ``acount``...) or through ``database_sync_to_async``.
     Everything is refused until a method says otherwise. To answer with another error than 403, raise
-    `live.NotFound` or `live.Forbidden` with a message, or another `live.LiveError`.
+    `live.NotFound` or `live.Forbidden` with a message, or another subclass of `live.LiveError`; after one that is
+    `temporary` clients ask again. Whatever else a method raises is a mistake: logged, and told to no client.
     """
 
     history_size: int = 0

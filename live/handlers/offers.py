@@ -1,6 +1,7 @@
 """Which channels there are for a user to watch: on offer by a plugin, or active (grafana-live §2.5).
 
-A handler or a plugin that is wrong, or slow to say who may watch, costs only its own entries.
+A handler or a plugin that is wrong, or slow to say who may watch, costs only its own entries. One that says that it
+cannot tell now, with a temporary error, is believed: then nobody knows what there is.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from functools import partial
 from itertools import islice
 
 from live.channel import Channel
-from live.exceptions import ErrorCode, LiveError, NotFound, PluginFailed, UnknownChannel
+from live.exceptions import LiveError, NotFound, PluginFailed, UnknownChannel
 from live.handlers.base import ChannelHandler
 from live.handlers.plugin import DATA_SOURCES, PLUGINS, PluginHandler, Target
 from live.handlers.registry import find_handler
@@ -45,9 +46,10 @@ MAX_LATE = 5 * ASKED_AT_ONCE
 """Questions that one handler may leave unanswered for good; then it is not asked until some have come back."""
 
 Question = Callable[[], Awaitable[bool]]
-Questions = dict[ChannelHandler, list[tuple[Channel, Question]]]
+Questions = dict[type[ChannelHandler], list[tuple[Channel, Question]]]
+"""By the classes of the handlers, of which there is one object each."""
 
-_late: dict[asyncio.Task[None], ChannelHandler] = {}
+_late: dict[asyncio.Task[None], type[ChannelHandler]] = {}
 """Those that were given up and have not ended yet."""
 
 
@@ -83,7 +85,7 @@ async def visible_offers(user: User, prefix: str = "") -> list[Offer]:
                 found[offer.channel] = (Target(offer.channel, plugin_id, plugin, source), offer)
     questions: Questions = {}
     for channel, (target, _) in found.items():
-        questions.setdefault(find_handler(channel), []).append((channel, partial(_lets_watch, target, user)))
+        questions.setdefault(type(find_handler(channel)), []).append((channel, partial(_lets_watch, target, user)))
     yes = await _answered(questions)
     return [offer for channel, (_, offer) in found.items() if channel in yes]
 
@@ -99,7 +101,7 @@ async def watchable(user: User, channels: Collection[Channel]) -> set[Channel]:
         with contextlib.suppress(UnknownChannel):
             handler = find_handler(channel)
             question = partial(handler.can_subscribe, user, channel, None)
-            questions.setdefault(handler, []).append((channel, question))
+            questions.setdefault(type(handler), []).append((channel, question))
     return await _answered(questions)
 
 
@@ -154,12 +156,12 @@ async def _answered(questions: Questions) -> set[Channel]:
     No handler waits for another. One that does not even let itself be cancelled is left behind.
     """
     yes: set[Channel] = set()
-    tasks: dict[asyncio.Task[None], ChannelHandler] = {}
+    tasks: dict[asyncio.Task[None], type[ChannelHandler]] = {}
     for handler, waiting in questions.items():
         places = min(len(waiting), ASKED_AT_ONCE, MAX_LATE - list(_late.values()).count(handler))
         if places <= 0:
             text = "channels of %s are not listed, it does not come back from %d questions who may watch them"
-            _failures.report(("stuck", type(handler)), text, type(handler).__qualname__, MAX_LATE)
+            _failures.report(("stuck", handler), text, handler.__qualname__, MAX_LATE)
         queue = iter(waiting)
         for _ in range(places):
             task = start_task(_ask(handler, queue, yes), "live asks who may watch")
@@ -191,7 +193,7 @@ def _ended(task: asyncio.Task[None]) -> None:
         task.exception()
 
 
-async def _ask(handler: ChannelHandler, queue: Iterator[tuple[Channel, Question]], yes: set[Channel]) -> None:
+async def _ask(handler: type[ChannelHandler], queue: Iterator[tuple[Channel, Question]], yes: set[Channel]) -> None:
     """Asks one question of the queue after the other."""
     task = asyncio.current_task()
     for channel, question in queue:
@@ -200,11 +202,10 @@ async def _ask(handler: ChannelHandler, queue: Iterator[tuple[Channel, Question]
             if await question():
                 yes.add(channel)
         except LiveError as error:
-            if error.temporary and not isinstance(handler, PluginHandler):
+            if error.temporary and not issubclass(handler, PluginHandler):
                 # Left out it would look as if it were refused.
                 raise
-            # Those without a code of their own are no answers, such as publish() in place of apublish().
-            failure = error if error.code is ErrorCode.INTERNAL and not error.temporary else None
+            failure = None if error.is_answer else error
         except asyncio.CancelledError as error:
             if task is None or task.cancelling():
                 raise

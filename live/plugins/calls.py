@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from live.channel import Channel
-from live.exceptions import ErrorCode, LiveError, PluginFailed
+from live.exceptions import LiveError, PluginFailed
 from live.plugins.failures import Failures, about_plugin
 from live.plugins.watchdog import watched
 
@@ -80,8 +80,7 @@ def _result(plugin_id: str, task: asyncio.Task[T], channel: Channel | None) -> T
     try:
         return task.result()
     except LiveError as error:
-        # Those without a code of their own are no answers, such as publish() in place of apublish().
-        if error.temporary or error.code is not ErrorCode.INTERNAL:
+        if error.is_answer:
             raise
         failure = error
     except asyncio.CancelledError:

@@ -1,4 +1,4 @@
-"""What is logged of plugins: that fails again and again once with its traceback, then at most once a minute."""
+"""What is logged of handlers and plugins that fail again and again: a traceback, then a line a minute."""
 
 from __future__ import annotations
 

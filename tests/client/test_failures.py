@@ -75,8 +75,36 @@ async def test_a_recheck_that_fails_for_everybody_does_not_fill_the_log(make_pee
     room.error = RuntimeError("a mistake")
     await node.control(ControlMessage("recheck"))
     for peer in peers:
-        assert await peer.pushed("unsubscribe") == [{"code": 2000, "reason": "permission denied"}]
+        assert await peer.pushed("unsubscribe") == [{"code": 2500, "reason": "permission not known"}]
     assert len(caplog.records) == 1
+    # They ask again by themselves, and are let in when the mistake is mended.
+    room.error = None
+    assert "epoch" in await peers[0].call("subscribe", CHANNEL)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("error", [live.LiveError(), live.SyncInAsync()], ids=["bare", "sync"])
+async def test_a_mistake_at_a_recheck_is_logged_as_one(make_peer, make_node, room, caplog, error):
+    user, node = await User.objects.acreate(username="ann"), await make_node()
+    peer = await make_peer(node, user)
+    await peer.call("subscribe", CHANNEL)
+    room.error = error
+    await node.control(ControlMessage("recheck"))
+    assert await peer.pushed("unsubscribe") == [{"code": 2500, "reason": "permission not known"}]
+    assert "recheck of client" in caplog.text
+
+
+class QuotaReached(live.LiveError):
+    """An answer of a project's own."""
+
+    default_message = "your plan has no more rooms"
+
+
+async def test_an_error_of_a_project_is_an_answer(make_peer, room, caplog):
+    peer = await make_peer()
+    room.error = QuotaReached()
+    assert await peer.call("subscribe", CHANNEL) == {"code": 100, "message": "your plan has no more rooms"}
+    assert not caplog.records
 
 
 async def cancelled():

@@ -147,7 +147,7 @@ async def test_a_handlers_mistake_ends_the_subscription(make_peer, user, room, c
     await peer.call("subscribe", "room/a/fails")
     room.error = RuntimeError("a handler's mistake")
     await peer.client.recheck()
-    assert await peer.pushed("unsubscribe") == [{"code": 2000, "reason": "permission denied"}]
+    assert await peer.pushed("unsubscribe") == [{"code": 2500, "reason": "permission not known"}]
     assert "a handler's mistake" in caplog.text
 
 
