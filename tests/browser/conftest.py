@@ -5,6 +5,7 @@ thread, where no asynchronous test can run beside it.
 import itertools
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
@@ -13,9 +14,36 @@ from tests.embedding_site.site import OtherSite
 from tests.site import ROOT
 from tests.visitors import DemoSite
 
+PLACES = """() => Object.fromEntries(
+  [...document.querySelectorAll('[data-panel]')].map((item) => {
+    const { gridColumnStart, gridColumnEnd, gridRowStart, gridRowEnd } = getComputedStyle(item);
+    const span = (end) => Number(end.match(/^span (\\d+)$/)?.[1]);
+    const seen = { x: gridColumnStart - 1, y: gridRowStart - 1, w: span(gridColumnEnd), h: span(gridRowEnd) };
+    const { x, y, w, h } = item.gridstackNode ?? seen;
+    return [item.dataset.panel, [x, y, w, h]];
+  }),
+)"""
+"""Where the panels are on a wide screen, whatever shows them there."""
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
+HERE = Path(__file__).parent
+PATIENCE = 30_000
+"""Milliseconds that something on a page may take: what is proved is that it comes, however busy the machine is."""
+RECONNECT = 60_000
+"""Milliseconds that a page may take to be connected again: its pauses between attempts become long."""
+SLOW = {"PUBLISH_TIMEOUT": 30}
+"""Settings with which a site on a busy machine answers late rather than with 503."""
+SUBSCRIBED = """() => [...globalThis[Symbol.for('live.tab')].channels.values()].every(
+  ({ subscription }) => subscription.state !== 'subscribing',
+)"""
 _numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items):
+    """A test of this folder may wait several times for as long as `PATIENCE`."""
+    for item in items:
+        if item.path.is_relative_to(HERE) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(180))
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -32,7 +60,7 @@ def built():
 @pytest.fixture(scope="package")
 def site(tmp_path_factory):
     """The site that most tests share; each makes its own dashboards and streams."""
-    site = DemoSite(tmp_path_factory.mktemp("site"))
+    site = DemoSite(tmp_path_factory.mktemp("site"), **SLOW)
     try:
         yield site.open()
     finally:
@@ -42,7 +70,7 @@ def site(tmp_path_factory):
 @pytest.fixture(scope="package")
 def other(tmp_path_factory):
     """A project with `live` and nothing of the demo."""
-    site = OtherSite(tmp_path_factory.mktemp("other"))
+    site = OtherSite(tmp_path_factory.mktemp("other"), **SLOW)
     site.prepare()
     site.start()
     yield site
@@ -56,7 +84,7 @@ def own_site(tmp_path):
     sites = []
 
     def own_site(**live):
-        sites.append(DemoSite(tmp_path, **live))
+        sites.append(DemoSite(tmp_path, **(SLOW | live)))
         return sites[-1].open()
 
     yield own_site
@@ -74,7 +102,7 @@ def demo(site):
 def browser():
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        expect.set_options(timeout=10_000)
+        expect.set_options(timeout=PATIENCE)
         yield browser
         browser.close()
 
@@ -122,7 +150,7 @@ def open_page(browser, site, problems):
             base_url=where.url, viewport={"width": width, "height": height}, color_scheme=scheme, **options
         )
         contexts.append(context)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE)
         if login:
             session = where.login("demo" if login is True else login)
             cookies = [{"name": each.name, "value": each.value, "url": where.url} for each in session.cookies]
@@ -170,6 +198,31 @@ def line(measurement, value, *, seconds_ago=0, tags=""):
     return f"{measurement}{tags} a={value} {time.time_ns() - int(seconds_ago * 1e9)}"
 
 
-def wait_live(page):
-    """Wait until the page's connection is up."""
-    expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+def wait_live(page, timeout=PATIENCE):
+    """Wait until the page's connection is up, and each channel that it asked for is subscribed to or refused."""
+    expect(page.locator("#connection")).to_have_attribute("data-state", "live", timeout=timeout)
+    page.wait_for_function(SUBSCRIBED)
+
+
+def until(page, condition):
+    """Wait until `condition()` holds of what the page's events told; they come while the page is asked something."""
+    deadline = time.monotonic() + PATIENCE / 1000
+    while not condition():
+        assert time.monotonic() < deadline, "the page's events did not come"
+        page.wait_for_timeout(20)
+
+
+def reload_until(page, condition):
+    """Load a page that shows how things were when it was asked for, again and again until `condition()` holds of it."""
+    deadline = time.monotonic() + PATIENCE / 1000
+    while not condition():
+        assert time.monotonic() < deadline, f"{page.url} did not become what it should"
+        # What is still being loaded would be aborted.
+        page.wait_for_load_state("networkidle")
+        page.reload()
+
+
+def start_editing(page):
+    """Press Edit, and wait until the page can be edited."""
+    page.get_by_role("button", name="Edit", exact=True).click()
+    expect(page.get_by_role("textbox", name="Title of the dashboard")).to_be_focused()

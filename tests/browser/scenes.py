@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from tests.embedding_site.site import frame, path
 
-from .conftest import wait_live
+from .conftest import reload_until, start_editing, wait_live
 from .stage import MOVING
 
 CHAT = "grafana/broadcast/scenes"
@@ -38,6 +38,8 @@ class Scene:
     user: str = ""
     sockets: int | None = 1
     """How many WebSockets it opens; None: one after the other, until it is connected."""
+    edits: bool = False
+    """Whether it brings what only those need who edit."""
     status: int = 200
     console: tuple[str, ...] = ()
     """What the browser may say in the console, as it says by itself what went wrong."""
@@ -95,14 +97,13 @@ def look_who_is_there(page, stage):
 def edit(page, stage):
     """Begin to edit."""
     watch(page, stage)
-    page.get_by_role("button", name="Edit").click()
-    expect(page.get_by_role("textbox", name="Title of the dashboard")).to_be_focused()
+    start_editing(page)
 
 
 def edit_nothing(page, stage):
     """Edit a dashboard without panels."""
     wait_live(page)
-    page.get_by_role("button", name="Edit").click()
+    start_editing(page)
     expect(page.get_by_role("heading", name="No panels yet")).to_be_visible()
 
 
@@ -128,7 +129,7 @@ def give_up(page, stage):
 def collide(page, stage):
     """Somebody else saves while there are changes."""
     wait_live(page)
-    page.get_by_role("button", name="Edit").click()
+    start_editing(page)
     page.get_by_role("textbox", name="Title of the dashboard").fill("Mine")
     stage.change_dashboard("contested", "PATCH", title="Theirs")
     expect(page.get_by_role("dialog", name="This dashboard was changed")).to_be_visible()
@@ -172,8 +173,7 @@ def publish(page, stage):
 def list_clients(page, stage):
     """There are clients and channels."""
     stage.invite("demo", "/d/{shared}")
-    page.reload()
-    expect(page.get_by_role("link", name="User", exact=True).first).to_be_visible()
+    reload_until(page, page.get_by_role("link", name="User", exact=True).first.is_visible)
 
 
 def embed(page, stage):
@@ -199,11 +199,11 @@ SCENES = [
     Scene("list new dashboard", "/", ask_for_title, "demo", sockets=0),
     Scene("dashboard", "/d/{panels}", watch),
     Scene("dashboard presence", "/d/{shared}", look_who_is_there, "demo"),
-    Scene("dashboard edited", "/d/{panels}", edit, "demo"),
-    Scene("dashboard edited empty", "/d/{empty}", edit_nothing, "demo"),
-    Scene("dashboard panel", "/d/{panels}", change_panel, "demo"),
-    Scene("dashboard confirm", "/d/{panels}", give_up, "demo"),
-    Scene("dashboard conflict", "/d/{contested}", collide, "demo"),
+    Scene("dashboard edited", "/d/{panels}", edit, "demo", edits=True),
+    Scene("dashboard edited empty", "/d/{empty}", edit_nothing, "demo", edits=True),
+    Scene("dashboard panel", "/d/{panels}", change_panel, "demo", edits=True),
+    Scene("dashboard confirm", "/d/{panels}", give_up, "demo", edits=True),
+    Scene("dashboard conflict", "/d/{contested}", collide, "demo", edits=True),
     Scene("dashboard deleted", "/d/{lost}", lose),
     Scene("dashboard disconnected", "/d/{panels}", disconnect, sockets=None, console=("ERR_INTERNET_DISCONNECTED",)),
     Scene("dashboard unknown", "/d/unknown", nothing, sockets=0, status=404, console=("status of 404",)),

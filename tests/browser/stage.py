@@ -3,7 +3,7 @@
 import functools
 import urllib.request
 
-from .conftest import line, panel, wait_live
+from .conftest import PATIENCE, line, panel, wait_live
 
 SUPERUSER = """
 from django.contrib.auth.models import User
@@ -26,7 +26,7 @@ SERIES = [line("m", job, tags=f",job={job}", seconds_ago=ago) for job in range(1
 @functools.cache
 def size(url):
     """How many bytes a script has, unpacked."""
-    with urllib.request.urlopen(url, timeout=10) as response:
+    with urllib.request.urlopen(url, timeout=30) as response:
         return len(response.read())
 
 
@@ -94,7 +94,7 @@ class Stage:
         if user not in self.contexts:
             # Colours change at once, so that what is looked at is not between two of them.
             context = self.browser.new_context(base_url=self.site.url, reduced_motion="reduce")
-            context.set_default_timeout(10_000)
+            context.set_default_timeout(PATIENCE)
             if user:
                 cookies = self.site.login(user).cookies
                 context.add_cookies([{"name": one.name, "value": one.value, "url": self.site.url} for one in cookies])

@@ -5,15 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from .conftest import panel, wait_live
-
-LAYOUT = """() => Object.fromEntries(
-  [...document.querySelectorAll('.grid-stack-item[data-panel]')].map((item) => {
-    const { x, y, w, h } = item.gridstackNode;
-    return [item.dataset.panel, [x, y, w, h]];
-  }),
-)"""
-SECOND = 1000  # ms
+from .conftest import PLACES, panel, start_editing, until, wait_live
 
 
 def stored(demo, dashboard):
@@ -50,7 +42,7 @@ def editor(open_page, dashboard):
     """A page in edit mode."""
     page = open_page(f"/d/{dashboard['uid']}", login=True)
     wait_live(page)
-    page.get_by_role("button", name="Edit").click()
+    start_editing(page)
     return page
 
 
@@ -58,7 +50,7 @@ def save(page):
     page.get_by_role("button", name=re.compile("^Save")).click()
 
 
-def test_a_saved_edit_appears_elsewhere_within_a_second_without_reload(open_page, editor, dashboard):
+def test_a_saved_edit_appears_elsewhere_without_reload(open_page, editor, dashboard):
     viewer = open_page(f"/d/{dashboard['uid']}")
     wait_live(viewer)
     viewer.evaluate("window.__marker = true")
@@ -68,20 +60,20 @@ def test_a_saved_edit_appears_elsewhere_within_a_second_without_reload(open_page
     editor.get_by_role("button", name="Remove one").click()
     save(editor)
     expect(editor.get_by_text("Saved", exact=True)).to_be_visible()
-    viewer.wait_for_function("() => document.querySelector('h1').textContent === 'Renamed by somebody'", timeout=SECOND)
-    viewer.wait_for_function("() => document.querySelectorAll('.panel').length === 2", timeout=SECOND)
+    expect(viewer.locator("h1")).to_have_text("Renamed by somebody")
+    expect(viewer.locator(".panel")).to_have_count(2)
 
     assert viewer.evaluate("window.__marker") is True
     assert viewer.evaluate("(view) => view.isConnected", kept), "a panel that did not change was rebuilt"
     expect(viewer.locator("#notices")).to_have_text(re.compile("Updated by demo"))
-    assert viewer.evaluate(LAYOUT) == editor.evaluate(LAYOUT) == {"two": [6, 0, 6, 3], "three": [0, 0, 4, 2]}
+    assert viewer.evaluate(PLACES) == editor.evaluate(PLACES) == {"two": [6, 0, 6, 3], "three": [0, 0, 4, 2]}
 
 
 def test_own_saves_are_not_announced_to_oneself(editor, dashboard):
     editor.get_by_role("textbox", name="Title of the dashboard").fill("Mine")
     save(editor)
     expect(editor.locator("#saved-info")).to_have_text(re.compile("^Version 2"))
-    editor.get_by_role("button", name="Edit").click()
+    start_editing(editor)
     editor.get_by_role("textbox", name="Title of the dashboard").fill("Mine again")
     save(editor)
     expect(editor.locator("#saved-info")).to_have_text(re.compile("^Version 3"))
@@ -93,28 +85,32 @@ def test_own_save_is_not_announced_while_its_answer_is_on_the_way(editor, demo, 
     """Even when the event does not say which tab saved: the page waits for the answer before it judges."""
     received = []
     held = []
+
+    def events():
+        return [text for frame in received for text in frame.split("\n") if '"action":"saved"' in text]
+
     editor.on("websocket", lambda socket: socket.on("framereceived", lambda frame: received.append(frame)))
     editor.reload()
     wait_live(editor)
     editor.route("**/api/dashboards/*/", lambda route: held.append(route), times=1)
-    editor.get_by_role("button", name="Edit").click()
+    start_editing(editor)
     editor.get_by_role("textbox", name="Title of the dashboard").fill("Slow")
-    with editor.expect_request("**/api/dashboards/*/"):
-        save(editor)
+    save(editor)
+    until(editor, lambda: held)
     headers = {name: value for name, value in held[0].request.headers.items() if name != "x-live-session"}
     answer = held[0].fetch(headers=headers)
     assert stored(demo, dashboard)["title"] == "Slow"
-    # One more message through the same connection, so that the event before it has surely been handled.
     change(demo, dashboard, title="Slower")
-    editor.wait_for_function("() => true")
+    # Both events have come and, as the page answers, have been handled.
+    until(editor, lambda: len(events()) == 2)
+    editor.evaluate("() => true")
     expect(editor.locator("#conflict-dialog")).not_to_be_visible()
     held[0].fulfill(response=answer)
     # The own save is silent; what somebody saved meanwhile is shown.
     expect(editor.locator("h1")).to_have_text("Slower")
     expect(editor.locator("#saved-info")).to_have_text(re.compile("^Version 3"))
-    events = [frame for frame in received if '"action":"saved"' in frame]
-    assert len(events) == 2
-    assert "sessionId" not in events[0]
+    assert len(events()) == 2
+    assert "sessionId" not in events()[0]
     expect(editor.locator("#notices")).to_have_text(re.compile("^Saved.*Updated by demo.$", re.DOTALL))
 
 
@@ -220,8 +216,8 @@ def test_unsaved_changes_are_guarded_on_leaving(editor, dashboard):
 
     editor.on("dialog", stay)
     editor.get_by_role("textbox", name="Title of the dashboard").press_sequentially(" and more")
-    editor.get_by_role("link", name="Explore").click(no_wait_after=True)
-    editor.wait_for_function("() => true")
+    with editor.expect_event("dialog"):
+        editor.get_by_role("link", name="Explore").click(no_wait_after=True)
     expect(editor.get_by_role("textbox", name="Title of the dashboard")).to_be_visible()
     assert asked == ["beforeunload"]
     editor.get_by_role("button", name="Discard").click()
@@ -257,11 +253,11 @@ def test_panels_are_moved_and_resized_with_the_mouse(editor, demo, dashboard):
     editor.mouse.move(target["x"] + 20, target["y"] + 5, steps=8)
     editor.mouse.move(target["x"] + 30, target["y"] + 5, steps=3)
     editor.mouse.up()
-    editor.wait_for_function(f"() => ({LAYOUT})().one[0] === 6")
+    editor.wait_for_function(f"() => ({PLACES})().one[0] === 6")
     save(editor)
     expect(editor.locator("#saved-info")).to_have_text(re.compile("^Version 2"))
     places = {each["id"]: list(each["grid"].values()) for each in stored(demo, dashboard)["panels"]}
-    assert places == editor.evaluate(LAYOUT)
+    assert places == editor.evaluate(PLACES)
     assert places["one"][:2] == [6, 0]
 
 

@@ -9,6 +9,8 @@ from playwright.sync_api import expect
 
 from tests.embedding_site.site import OtherSite, frame, path
 
+from .conftest import RECONNECT, SLOW
+
 _numbers = itertools.count(1)
 SIZE = "(node) => parseFloat(getComputedStyle(node).fontSize)"
 LINE = "live-panel .lines .line"
@@ -55,12 +57,13 @@ def test_two_lines_of_template_are_a_chart_that_moves(embed, other, channel):
 
 
 def test_the_scripts_are_small(embed, channel):
-    sizes = []
+    responses = []
     page = embed("<p>Wait</p>")
-    page.on("response", lambda response: sizes.append((response.url, len(response.body()))))
+    page.on("response", lambda response: responses.append(response))
     page.goto(path(f'{{% live_panel channel="{channel}" %}}'))
     expect(page.locator("live-panel figure")).to_be_visible()
-    scripts = {url: size for url, size in sizes if url.endswith(".js")}
+    page.wait_for_load_state("networkidle")
+    scripts = {one.url: len(one.body()) for one in responses if one.url.endswith(".js")}
     assert len(scripts) >= 5
     assert sum(scripts.values()) < 300 * 1024
 
@@ -198,7 +201,7 @@ def test_the_legend_shows_the_values_under_the_pointer(chart, other, channel):
     expect(cursor).to_be_visible()
     chart.mouse.move(*place(chart, 0.05))  # before all of them is the first
     expect(latest(chart)).to_have_text(["1.00", "10.0"])
-    assert chart.locator("live-panel circle:not([visibility])").count() == 2
+    expect(chart.locator("live-panel circle:not([visibility])")).to_have_count(2)
     shown = chart.locator("live-panel .at").text_content()
     assert re.fullmatch(r"\d\d:\d\d:\d\d", shown)
     # What comes does not take the pointer away; the text for those who do not see it goes on.
@@ -345,7 +348,7 @@ def test_nothing_is_drawn_while_it_cannot_be_seen(embed, other, channel):
 
 def test_a_lost_connection_is_said_and_mends(embed, tmp_path, channel, problems):
     problems.allow("WebSocket connection to", "ERR_CONNECTION_REFUSED")
-    site = OtherSite(tmp_path)
+    site = OtherSite(tmp_path, **SLOW)
     site.prepare()
     site.start()
     try:
@@ -362,7 +365,7 @@ def test_a_lost_connection_is_said_and_mends(embed, tmp_path, channel, problems)
         ).to_be_visible()
         expect(page.get_by_role("status")).to_have_text("Connection lost, trying again")
         site.start()
-        expect(page.get_by_role("status")).to_have_text("Connected again", timeout=25_000)
+        expect(page.get_by_role("status")).to_have_text("Connected again", timeout=RECONNECT)
         expect(page.locator("live-panel .trouble")).to_have_text("")
         site.publish(channel, frame(5))
         expect(page.locator("live-value .number")).to_have_text("5.00")

@@ -12,12 +12,13 @@ PLUGIN = "plugin/testdata/random-20Hz-stream"
 LINE = "document.querySelector('#chart live-panel').shadowRoot.querySelector('.lines .line')"
 POINTS = f"() => ({LINE}?.getAttribute('d') ?? '').split(/[ML]/).length - 1"
 """The points that are drawn of the chart's first line."""
-GAINED = f"""([points, began]) => {{
-  const seconds = (performance.now() - began) / 1000;
-  const gained = ({POINTS})() - points;
-  return seconds >= 2 && gained >= 40 && [gained, seconds];
+GAINED = f"""(rate) => {{
+  const seen = (window.__seen ??= []);
+  const [now, points] = [performance.now() / 1000, ({POINTS})()];
+  seen.push([now, points]);
+  return seen.some(([began, before]) => now - began >= 2 && points - before >= rate * (now - began));
 }}"""
-"""What the chart gained since, and in how many seconds: two at least."""
+"""Whether the chart has gained so many points a second in two seconds or more, at any time since it was asked first."""
 PICTURE = f"{LINE}.getAttribute('d')"
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
@@ -70,6 +71,7 @@ def test_channels_are_listed_with_rates_and_one_is_read(site, open_page, stream)
 
 def test_a_channel_is_a_chart_too_and_can_be_held(site, open_page, stream):
     page = open_page(f"/explore#stream/{stream}/m")
+    wait_live(page)
     expect(page.locator("#detail-hint")).to_have_text("Nothing has come since you opened it.")
     expect(page.locator("#chart")).to_be_hidden()
     site.push(stream, "\n".join(line("m", value, seconds_ago=10 - value) for value in range(1, 9)))
@@ -94,12 +96,12 @@ def test_a_plugins_stream_moves_at_its_pace(open_page):
     row.get_by_role("button").click()
     expect(page.locator("#chart .legend .name")).to_have_text(["Value", "Min", "Max"])
     page.wait_for_function(f"() => ({POINTS})() >= 20")
-    start = page.evaluate(f"() => [({POINTS})(), performance.now()]")
     picture = page.evaluate(PICTURE)
-    gained, seconds = page.wait_for_function(GAINED, arg=start).json_value()
-    assert gained / seconds >= 15, f"{gained} points in {seconds:.2f} s"
+    # A busy machine leaves out beats now and then.
+    page.wait_for_function(GAINED, arg=15)
     assert page.evaluate(PICTURE) != picture
-    expect(page.locator("#detail-hint")).to_have_text(re.compile(r"^About (1[5-9]|2\d) messages a second"))
+    pace = re.compile(r"^About (1[5-9]|2\d) messages a second")
+    expect(page.locator("#detail-hint")).to_have_text(pace, timeout=40_000)
     expect(page.locator(".entry").first).to_contain_text('"values"')
     assert len(page.sockets) == 1
 
@@ -167,6 +169,18 @@ def test_publishing_where_it_is_refused(open_page, stream, problems):
     expect(fault(visitor)).to_have_text("You may not publish to this channel. Signing in may help.")
 
 
+def test_a_channel_is_opened_by_its_name_also_while_the_list_cannot_be_read(open_page, problems):
+    problems.allow("status of 503")
+    page = open_page()
+    page.route("**/api/live/list*", lambda route: route.fulfill(status=503))
+    with page.expect_response("**/api/live/list*"):
+        page.goto("/explore")
+    page.get_by_placeholder("Filter, or type a channel").fill(PLUGIN)
+    page.keyboard.press("Enter")
+    expect(page.locator("#raw-title")).to_have_text(PLUGIN)
+    expect(page.locator("#chart .legend .name").first).to_be_visible()
+
+
 def test_the_explorer_works_with_the_keyboard(open_page, site, stream):
     site.push(stream, "m a=1")
     page = open_page("/explore")
@@ -178,6 +192,7 @@ def test_the_explorer_works_with_the_keyboard(open_page, site, stream):
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name=f"stream/{stream}/m")).to_be_visible()
     expect(row_of(page, f"stream/{stream}/m").get_by_role("button")).to_be_focused()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Pause")).to_be_focused()
     reader = page.get_by_role("slider", name=f"stream/{stream}/m, point in time")

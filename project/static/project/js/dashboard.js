@@ -1,29 +1,38 @@
 // The page of one dashboard: shows it, edits it, and keeps it in step with what others save.
 //
-// `saved` is the dashboard as this tab last got it from the server, with its version; `draft` exists while editing.
-// Everything shown comes from one of the two, and nothing is ever written over a version this tab has not seen.
+// `saved` is the dashboard as this tab last got it from the server, with its version and its panels at the places they
+// are shown at; `draft` exists while editing. Everything shown comes from one of the two, and nothing is ever written
+// over a version this tab has not seen.
 
 import { watchDashboard } from "../../live/live.js";
 import * as api from "./api.js";
 import { Card } from "./card.js";
 import { editPanel } from "./editor.js";
 import { Grid } from "./grid.js";
+import { settled } from "./layout.js";
 import { ask, config, confirmed, goLive, notify } from "./page.js";
 import { showOthers } from "./presence.js";
 
 const byId = (id) => document.getElementById(id);
 const uid = config.dashboard.uid;
 const cards = new Map(); // panel id -> Card
+const PATIENCE = 300; // ms that may pass before a wait is shown
 
-let saved = config.dashboard;
+let saved = fromServer(config.dashboard);
 let draft = null;
+let preparing = false; // what editing needs is being loaded
 let deleted = false;
 let saving = false;
 let conflict = null; // what the open conflict dialog is about: {theirs, saving}
 let leaving = false;
 let endWarning = () => {}; // takes away the notice that others edit as well
+let endTrouble = () => {}; // takes away the notice that editing cannot begin
 
 const grid = new Grid(byId("grid"), { columns: config.limits.columns, onMove: takePlaces });
+
+function fromServer(state) {
+  return { ...state, panels: settled(state.panels) };
+}
 
 // --- showing -------------------------------------------------------------------------------------------------------
 
@@ -38,6 +47,7 @@ function render() {
 
   const wanted = new Set(panels.map(({ id }) => id));
   for (const panel of panels) cards.get(panel.id)?.setPanel(panel);
+  grid.setEditable(draft !== null);
   grid.show(panels, (panel) => {
     const card = new Card(panel, { edit: changePanel, remove: removePanel, nudge });
     cards.set(panel.id, card);
@@ -57,7 +67,6 @@ function showMode() {
   byId("title").classList.toggle("visually-hidden", editing); // the page keeps its heading
   byId("title-field").hidden = !editing;
   if (editing && byId("title-input").value !== draft.title) byId("title-input").value = draft.title;
-  grid.setEditable(editing);
   byId("save").disabled = saving || deleted;
   byId("save").setAttribute("aria-busy", String(saving));
   byId("save").textContent = dirty() ? "Save changes" : "Save";
@@ -88,11 +97,35 @@ function dirty() {
   return draft !== null && JSON.stringify(content(draft)) !== JSON.stringify(content(saved));
 }
 
-function startEditing() {
+async function startEditing() {
+  if (draft || preparing || !(await prepareEditing()) || deleted) return;
   draft = content(saved);
   watch.setEditing(true);
   render();
   byId("title-input").focus();
+}
+
+// Load what editing needs; false when it cannot be had: then the page goes on as it is.
+async function prepareEditing() {
+  preparing = true;
+  endTrouble();
+  let endWaiting = () => {};
+  const waiting = setTimeout(() => {
+    byId("edit").setAttribute("aria-busy", "true");
+    endWaiting = notify("Loading what editing needs …");
+  }, PATIENCE);
+  try {
+    await grid.prepare();
+    return true;
+  } catch (error) {
+    endTrouble = notify(`Editing cannot begin: ${error.message}. You can go on looking, and press Edit to try again.`, "error");
+    return false;
+  } finally {
+    preparing = false;
+    clearTimeout(waiting);
+    endWaiting();
+    byId("edit").removeAttribute("aria-busy");
+  }
 }
 
 function stopEditing() {
@@ -188,7 +221,7 @@ function removePanel(id) {
 
 // Gravity may have moved others: what is saved is what is seen.
 function settle() {
-  if (!grid.narrow.matches) takePlaces(grid.places());
+  takePlaces(grid.places());
   render();
 }
 
@@ -207,7 +240,7 @@ async function save() {
   const answer = await watch.whileSaving(api.update(uid, { ...sent, version: saved.version }));
   saving = false;
   if (answer.status === 200) {
-    saved = answer.body;
+    saved = fromServer(answer.body);
     // What was changed while the answer was on its way stays a draft.
     if (draft && JSON.stringify(content(draft)) === JSON.stringify(sent)) stopEditing();
     else render();
@@ -276,7 +309,7 @@ function othersEdit({ user }) {
 }
 
 function take(state) {
-  saved = state;
+  saved = fromServer(state);
   if (draft) draft = content(saved);
   render();
 }
@@ -304,7 +337,7 @@ async function resolveConflict(theirs, wasSaving) {
     take(current);
     notify(`Showing version ${current.version} by ${name(null, current)}`);
   } else if (answer === "mine") {
-    saved = current;
+    saved = fromServer(current);
     render();
     if (retry) await save();
   } else if (answer === "copy") {

@@ -129,8 +129,9 @@ function choose(channel) {
 
 byId("filter").addEventListener("input", show);
 byId("filter").addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || channels === null) return;
-  const shown = matching();
+  if (event.key !== "Enter") return;
+  // A whole name needs no list: that may not have been read yet, or cannot be.
+  const shown = channels === null ? [] : matching();
   if (CHANNEL.test(typed())) choose(typed());
   else if (shown.length === 1) choose(shown[0].channel);
 });
