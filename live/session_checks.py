@@ -8,11 +8,11 @@ may have logged out, lost a permission or been deactivated.
 from __future__ import annotations
 
 import asyncio
+import heapq
 import itertools
 import logging
 import math
-from bisect import bisect_right
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from channels.db import database_sync_to_async
 
@@ -31,6 +31,9 @@ MAX_FAILURES = 3
 
 STEPS = 10
 """Looks at how many sessions there are, in the seconds in which each is looked at once."""
+
+PLANNED = 10
+"""Batches chosen at once at most: it takes a walk over all clients, of whom there may be very many."""
 
 MIN_PAUSE = 0.05
 """Least seconds between two batches, however short an interval was asked for."""
@@ -89,16 +92,12 @@ class SessionChecks:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         schedule = Schedule(self._interval, loop.time())
-        count, took = 0, 0.0
+        took = 0.0
         while True:
             # A database that answers slowly has as much rest as work.
-            await asyncio.sleep(max(schedule.pause(count, loop.time()), took, MIN_PAUSE))
+            await asyncio.sleep(max(schedule.pause(loop.time()), took, MIN_PAUSE))
             began = loop.time()
-            keys = self._keys()
-            count, batch = len(keys), schedule.take(keys, began)
-            # Not kept until the next time: there may be many.
-            del keys
-            if batch:
+            if batch := schedule.take(self._keys, began):
                 await self._check(set(batch))
             took = loop.time() - began
 
@@ -107,7 +106,9 @@ class SessionChecks:
             logger.error("looking at sessions failed", exc_info=error, extra=about(node=self._node.id))
 
     def _keys(self) -> set[str]:
-        return {peer.session_key for peer in self._node.clients.everyone()} - {""}
+        keys = {peer.session_key for peer in self._node.clients.everyone()}
+        keys.discard("")
+        return keys
 
     async def _check(self, keys: Collection[str]) -> None:
         """Cuts the clients of those of the sessions that have ended."""
@@ -170,28 +171,49 @@ class Schedule:
     def __init__(self, interval: float, now: float) -> None:
         self._interval = interval
         self._taken_at = now
+        self._count = 0
+        """Sessions there were at the last look."""
+        self._planned: list[str] = []
+        """What to look at next: as much as is due within a step, so that who comes meanwhile is soon counted."""
         self._last = ""
-        """The last key that was looked at."""
+        """The last key that was planned."""
 
-    def pause(self, count: int, now: float) -> float:
-        """Seconds until `take` should be asked, when there are `count` sessions."""
+    def pause(self, now: float) -> float:
+        """Seconds until `take` should be asked."""
         step = self._interval / STEPS
-        return min(self._due_at(count) - now, step) if count else step
+        return min(self._due_at() - now, step) if self._count else step
 
-    def take(self, keys: Collection[str], now: float) -> list[str]:
-        """Those of the sessions `keys` to be looked at now; none before it is time."""
-        if not keys or now < self._due_at(len(keys)):
-            return []
+    def take(self, find_keys: Callable[[], Collection[str]], now: float) -> list[str]:
+        """Those of the sessions to be looked at now, none before it is time; `find_keys` finds all there are."""
+        if not self._planned or now < self._due_at():
+            keys = find_keys()
+            self._count = len(keys)
+            if not keys:
+                self._planned = []
+                return []
+            if now < self._due_at():
+                return []
+            if not self._planned:
+                self._plan(keys)
         self._taken_at = now
-        size = math.ceil(len(keys) / _batches(len(keys)))
-        ordered = sorted(keys)
-        start = bisect_right(ordered, self._last)
-        batch = (ordered[start : start + size] + ordered)[:size]
-        self._last = batch[-1]
+        size = self._size()
+        batch, self._planned = self._planned[:size], self._planned[size:]
         return batch
 
-    def _due_at(self, count: int) -> float:
-        return self._taken_at + self._interval / _batches(count)
+    def _plan(self, keys: Collection[str]) -> None:
+        size = self._size() * max(1, min(_batches(self._count) // STEPS, PLANNED))
+        # Few of very many: to sort them all would hold up the loop.
+        self._planned = heapq.nsmallest(size, [key for key in keys if key > self._last])
+        if len(self._planned) < size:
+            self._planned += heapq.nsmallest(size - len(self._planned), keys)
+        self._last = self._planned[-1]
+
+    def _size(self) -> int:
+        """Sessions of a batch."""
+        return math.ceil(self._count / _batches(self._count))
+
+    def _due_at(self) -> float:
+        return self._taken_at + self._interval / _batches(self._count)
 
 
 def _batches(count: int) -> int:

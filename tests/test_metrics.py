@@ -41,6 +41,7 @@ PROMETHEUS = (
 
 LABELS = {
     "live_clients": set(),
+    "live_clients_opening": set(),
     "live_subscriptions": set(),
     "live_channels": set(),
     "live_queue_bytes": set(),
@@ -134,6 +135,16 @@ async def test_a_scrape_tells_what_happened(site):
     await eventually(lambda: Scrape(site)("live_clients") == 0)
     after = Scrape(site)
     assert after("live_subscriptions") == after("live_channels") == after("live_queue_bytes") == 0
+
+
+async def test_a_socket_counts_apart_until_it_has_connected(site):
+    async with site.connect(hello=False) as peer:
+        await eventually(lambda: Scrape(site)("live_clients_opening") == 1)
+        assert Scrape(site)("live_clients") == 0
+        await peer.ask({"connect": {}})
+        during = Scrape(site)
+        assert (during("live_clients"), during("live_clients_opening")) == (1, 0)
+    await eventually(lambda: Scrape(site)("live_clients") == 0)
 
 
 async def test_what_is_refused_is_counted_by_its_reason(site):

@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from live import session_checks
 from live.login import SessionLogin
-from live.session_checks import MAX_FAILURES, STEPS, Schedule, SessionChecks, check_clients
+from live.session_checks import MAX_FAILURES, PLANNED, STEPS, Schedule, SessionChecks, check_clients
 from live.sessions import AT_ONCE
 from live.signals import relay_connected
 from tests.peers import eventually, until
@@ -375,9 +375,14 @@ SESSIONS = [f"{number:05}" for number in range(15_000)]
 def simulate(count, seconds, interval=300):
     """(time, batch) of all batches in so many seconds; `count` gives the number of sessions at a time."""
     schedule, now, batches = Schedule(interval, 0.0), 0.0, []
+
+    def find():
+        return SESSIONS[: count(now)]
+
+    assert schedule.take(find, now) == []
     while now < seconds:
-        now += max(schedule.pause(count(now), now), 0.01)
-        if batch := schedule.take(SESSIONS[: count(now)], now):
+        now += max(schedule.pause(now), 0.01)
+        if batch := schedule.take(find, now):
             batches.append((now, batch))
     return batches
 
@@ -400,6 +405,40 @@ def test_each_is_looked_at_once_an_interval_and_evenly(count):
     assert all(0.99 * even < gap < 1.01 * even for gap in gaps([time for time, _ in batches]))
 
 
+def test_a_batch_goes_on_at_the_beginning_and_holds_each_once():
+    keys = [f"{number:03}" for number in range(150)]
+    schedule = Schedule(300, 0.0)
+    batches = [schedule.take(lambda: set(keys), 1000.0 * turn) for turn in range(1, 4)]
+    assert batches == [keys[:75], keys[75:], keys[:75]]
+    del keys[80:]
+    assert schedule.take(lambda: set(keys), 4000.0) == keys[75:] + keys[:75]
+    # The last of those is where it goes on, however many there are.
+    del keys[10:]
+    assert schedule.take(lambda: set(keys), 5000.0) == keys
+
+
+@pytest.mark.parametrize(("count", "walks"), [(AT_ONCE, 3), (1050, 33), (15_000, 45)])
+def test_very_many_are_not_gone_through_for_each_batch(count, walks):
+    schedule, now, asked = Schedule(300, 0.0), 0.0, []
+    schedule.take(lambda: SESSIONS[:count], now)
+
+    def find():
+        asked.append(now)
+        return SESSIONS[:count]
+
+    while now < 901:
+        now += max(schedule.pause(now), 0.01)
+        schedule.take(find, now)
+        assert len(schedule._planned) <= PLANNED * AT_ONCE
+    assert walks <= len(asked) <= walks * 1.1 + 3 * STEPS
+    assert max(gaps([0.0, *asked])) <= 300 / STEPS * 1.01
+
+
+def test_who_comes_while_much_is_planned_is_counted_soon():
+    batches = simulate(lambda now: 12_000 if now < 100 else 15_000, 100 + 300 / STEPS + 300)
+    assert len({key for time, batch in batches if time >= 100 for key in batch}) == 15_000
+
+
 def test_many_that_come_after_few_do_not_wait_for_long():
     batches = simulate(lambda now: 1 if now < 100 else 1000, 100 + 300 / STEPS + 300)
     assert len({key for _, batch in batches for key in batch}) == 1000
@@ -407,3 +446,11 @@ def test_many_that_come_after_few_do_not_wait_for_long():
 
 def test_nobody_is_looked_at_where_nobody_is():
     assert simulate(lambda now: 0, 1000) == []
+
+
+def test_all_may_leave_while_much_is_planned_and_others_come():
+    schedule = Schedule(300, 0.0)
+    assert len(schedule.take(lambda: SESSIONS, 300.0)) == AT_ONCE
+    assert schedule.take(list, 300.5) == schedule.take(list, 1000.0) == []
+    assert schedule.pause(1000.0) == 300 / STEPS
+    assert schedule.take(lambda: SESSIONS[:3], 1000.0) == SESSIONS[:3]

@@ -26,6 +26,7 @@ OPENMETRICS = "application/openmetrics-text"
 
 GAUGES = {
     "live_clients": "Clients connected to this process.",
+    "live_clients_opening": "Sockets of this process whose connect command is still to come.",
     "live_subscriptions": "Subscriptions of the clients of this process.",
     "live_channels": "Channels with a subscriber on this process.",
     "live_queue_bytes": "Bytes on their way to clients that these have not taken yet.",
@@ -69,6 +70,7 @@ async def _read(node: Node) -> list[Metric]:
     stats = node.stats()
     gauges = {
         "live_clients": stats.clients,
+        "live_clients_opening": stats.opening,
         "live_subscriptions": stats.subscriptions,
         "live_channels": stats.channels,
         "live_queue_bytes": stats.queue_bytes,

@@ -8,6 +8,7 @@ import functools
 import heapq
 import itertools
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
@@ -28,7 +29,10 @@ DRAIN_GRACE = 2.0
 """Seconds after the last disconnect in which clients may read what they were told."""
 
 MAX_RECENT = 1000
-"""Control messages remembered for those whose session is being read; a handshake takes less time than so many."""
+"""Control messages remembered for those whose session is being read."""
+
+MAX_NAMED = 20_000
+"""Ids of users that those messages name altogether: one may name a thousand."""
 
 RECHECKS_AT_ONCE = 20
 """Clients whose permissions are asked again at the same time."""
@@ -78,8 +82,12 @@ class Clients:
         self._node = node
         self._peers: set[Peer] = set()
         self._opening: set[Peer] = set()
-        self._recent: deque[tuple[float, ControlMessage]] = deque(maxlen=MAX_RECENT)
+        self._recent: deque[tuple[float, ControlMessage]] = deque()
         """What was asked for last, and when."""
+        self._named = 0
+        """Ids of users in it."""
+        self._forgotten_at = -math.inf
+        """When the newest of those was asked for that are not in it any more."""
         self._full = False
         self._left = asyncio.Event()
         self.draining = False
@@ -119,13 +127,14 @@ class Clients:
         know of, and is carried out now.
         """
         self._opening.add(peer)
-        missed = [message for _, message in itertools.takewhile(lambda each: each[0] >= since, reversed(self._recent))]
-        if len(missed) == MAX_RECENT:
-            # There may have been more: it comes back with what holds by then.
+        if since <= self._forgotten_at:
+            # It may have been meant: it comes back with what holds by then.
             peer.disconnect(DisconnectCode.FORCE_RECONNECT)
             return
+        missed = [message for _, message in itertools.takewhile(lambda each: each[0] >= since, reversed(self._recent))]
         for message in reversed(missed):
-            self._apply(message, [peer], spawn)
+            if message.concerns(peer.user_id, peer.session_key, peer.id):
+                self._carry_out(message, [peer], spawn)
 
     def admit(self, peer: Peer) -> bool:
         """Registers a client; False when there are as many as there may be."""
@@ -172,11 +181,26 @@ class Clients:
     def apply(self, message: ControlMessage, spawn: Callable[[Any, str], None]) -> None:
         """Does to the clients it concerns what a control message says; `spawn` runs what takes longer."""
         if message.action in ("disconnect", "recheck"):
-            self._recent.append((time.monotonic(), message))
-        self._apply(message, self.everyone(), spawn)
+            self._remember(message)
+        self._carry_out(message, self._concerned(message), spawn)
 
-    def _apply(self, message: ControlMessage, those: Iterable[Peer], spawn: Callable[[Any, str], None]) -> None:
-        concerned = {peer for peer in those if message.concerns(peer.user_id, peer.session_key, peer.id)}
+    def _remember(self, message: ControlMessage) -> None:
+        # No age makes one too old: nothing but the database says how long a session may take to be read.
+        self._recent.append((time.monotonic(), message))
+        self._named += len(message.users)
+        while len(self._recent) > MAX_RECENT or self._named > MAX_NAMED:
+            self._forgotten_at, forgotten = self._recent.popleft()
+            self._named -= len(forgotten.users)
+
+    def _concerned(self, message: ControlMessage) -> list[Peer]:
+        everyone = itertools.chain(self._peers, self._opening)
+        if message.users and not message.client and not message.session:
+            # As `concerns` says it; a search through a thousand ids for each client would hold up the loop.
+            users = frozenset(message.users)
+            return [peer for peer in everyone if peer.user_id in users]
+        return [peer for peer in everyone if message.concerns(peer.user_id, peer.session_key, peer.id)]
+
+    def _carry_out(self, message: ControlMessage, concerned: Sequence[Peer], spawn: Callable[[Any, str], None]) -> None:
         match message.action:
             case "disconnect":
                 code = _disconnect_code(message.code)
@@ -191,12 +215,11 @@ class Clients:
                 for peer in concerned:
                     peer.unsubscribe_by_server(channel, UnsubscribeCode.SERVER, message.reason)
             case "recheck":
-                self.recheck(concerned, spawn)
+                _spawn_rechecks(concerned, spawn)
 
     def recheck(self, those: Collection[Subscriber], spawn: Callable[[Any, str], None]) -> None:
         """Asks again about the permissions of `those`, as far as they are clients of this node."""
-        if rechecks := [peer.recheck for peer in self.everyone() if peer in those]:
-            spawn(_recheck(rechecks), "asking for permissions again")
+        _spawn_rechecks([*self._peers.intersection(those), *self._opening.intersection(those)], spawn)
 
 
 async def say_goodbyes(goodbyes: Sequence[Callable[[], None]], seconds: float) -> None:
@@ -209,6 +232,11 @@ async def say_goodbyes(goodbyes: Sequence[Callable[[], None]], seconds: float) -
         rest = started + number * pause - loop.time()
         if rest > 0.01 and number < len(goodbyes):
             await asyncio.sleep(rest)
+
+
+def _spawn_rechecks(peers: Iterable[Peer], spawn: Callable[[Any, str], None]) -> None:
+    if rechecks := [peer.recheck for peer in peers]:
+        spawn(_recheck(rechecks), "asking for permissions again")
 
 
 async def _recheck(rechecks: Sequence[Callable[[], Awaitable[None]]]) -> None:

@@ -76,7 +76,7 @@ class Hub:
         if entry is None:
             entry = self._channels[channel] = Subscribers(channel.scope)
         entry.latest_only = latest_only
-        subscription = Subscription(channel, subscriber, limit=self._hold_limit)
+        subscription = Subscription(channel, subscriber, limit=self._hold_limit, early=entry.position is None)
         entry.waiting[subscriber] = subscription
         return subscription
 
@@ -97,6 +97,8 @@ class Hub:
 
         The first one starts the count; what came before it goes through the rules now. One of another epoch than the
         hub's tells that the stream began anew, to all but the reader. One whose reader has ended meanwhile is outdated.
+        Of those that were read side by side when the hub had none, nobody knows which is the newer: a reader that has
+        another epoch than the first is ended itself, and reads again.
         """
         entry = self._channels.get(channel)
         if entry is None or not position.epoch or (reader is not None and reader.ended):
@@ -107,7 +109,10 @@ class Hub:
             for publication in early:
                 self.deliver(channel, publication)
         elif entry.position.epoch != position.epoch:
-            self._restart(channel, entry, position, reader)
+            if reader is not None and reader.early:
+                reader.end()
+            else:
+                self._restart(channel, entry, position, reader)
 
     def release(self, subscription: Subscription, position: Position) -> None:
         """The reply telling `position` was written: the subscription becomes live."""

@@ -39,10 +39,12 @@ class _Phase(Enum):
 class Subscription:
     """One client's interest in one channel."""
 
-    __slots__ = ("_held", "_limit", "_phase", "channel", "held_bytes", "offset", "subscriber")
+    __slots__ = ("_held", "_limit", "_phase", "channel", "early", "held_bytes", "offset", "subscriber")
 
-    def __init__(self, channel: Channel, subscriber: Subscriber, *, limit: int) -> None:
+    def __init__(self, channel: Channel, subscriber: Subscriber, *, limit: int, early: bool = False) -> None:
         self.channel = channel
+        self.early = early
+        """Whether it began before the hub had a position of the channel."""
         self.subscriber = subscriber
         self.offset = 0
         self.held_bytes = 0

@@ -1,13 +1,14 @@
 """The clients of a node: control messages, draining, the limit."""
 
 import asyncio
+import time
 
 import pytest
 
 from live.channel import Channel
 from live.exceptions import DisconnectCode, UnsubscribeCode
 from live.node import clients as clients_module
-from live.node.clients import RECHECKS_AT_ONCE, Clients
+from live.node.clients import MAX_NAMED, MAX_RECENT, RECHECKS_AT_ONCE, Clients
 from live.node.control import ControlMessage, Wanted, session_digest
 from tests.peers import Recorder, until
 
@@ -96,6 +97,73 @@ async def test_rechecks_run_a_few_at_a_time(node):
     free.set()
     await until(lambda: all(one.ended for one in peers))
     assert most == RECHECKS_AT_ONCE
+
+
+class Watched(Recorder):
+    """A client that counts how often a walk over all clients comes by."""
+
+    looks = 0
+
+    def __init__(self, user):
+        super().__init__()
+        self.user = user
+
+    @property
+    def user_id(self):
+        self.looks += 1
+        return self.user
+
+    def __eq__(self, other):
+        return self is other
+
+    def __hash__(self):
+        self.looks += 1
+        return id(self)
+
+
+def test_each_client_is_looked_at_once_for_a_message_and_not_at_all_for_a_handshake():
+    clients, spawned = Clients(-1), []
+    peers = [Watched(str(number)) for number in range(10)]
+    for one in peers:
+        clients.admit(one)
+    for one in peers:
+        one.looks = 0
+    clients.apply(ControlMessage("recheck", ("x", "y")), lambda *_: spawned.append(1))
+    assert {one.looks for one in peers} == {1}
+    clients.expect(peer("1"), 0.0, lambda *_: spawned.append(1))
+    assert {one.looks for one in peers} == {1}
+    assert not spawned
+
+
+async def test_those_of_some_subscribers_are_asked_again_that_are_clients_here(node):
+    clients, here, opening, elsewhere, beside = Clients(-1), peer(), peer(), peer(), peer()
+    clients.admit(here)
+    clients.expect(opening, 0.0, node.spawn)
+    clients.admit(beside)
+    clients.recheck({here, opening, elsewhere}, node.spawn)
+    await until(lambda: here.ended and opening.ended)
+    assert elsewhere.ended == beside.ended == []
+
+
+@pytest.mark.parametrize(
+    ("each", "kept"),
+    [(1, MAX_RECENT), (1000, MAX_NAMED // 1000), (0, MAX_RECENT), (MAX_NAMED, 1), (MAX_NAMED + 1, 0)],
+)
+def test_what_is_remembered_is_bounded_and_who_asked_before_comes_back(each, kept):
+    clients, names = Clients(-1), tuple(map(str, range(each)))
+    times = []
+    for _ in range(kept + 2):
+        clients.apply(ControlMessage("recheck", names), lambda *_: None)
+        times.append(time.monotonic())
+    assert len(clients._recent) == kept
+    assert clients._named == sum(len(message.users) for _, message in clients._recent) <= MAX_NAMED
+    # The second was forgotten too: whoever asked before it may have been meant.
+    before, after, spawned = peer("0"), peer("0"), []
+    clients.expect(before, times[0], lambda *_: spawned.append(1))
+    assert (before.ended, spawned) == ([DisconnectCode.FORCE_RECONNECT], [])
+    clients.expect(after, times[1], lambda recheck, _: spawned.append(recheck.close()))
+    assert after.ended == []
+    assert len(spawned) == kept
 
 
 def test_codes_and_channels_of_another_version_do_no_harm(people, caplog):

@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -291,6 +292,29 @@ async def test_a_stream_that_begins_anew_ends_a_subscription_whose_position_was_
     assert hub.positions() == {A: Position(2, "newepoch")}
     hub.remove(subscription)
     assert hub.subscriber_count(A) == 1
+
+
+@pytest.mark.parametrize(("first", "second"), [("oldepoch", "newepoch"), ("newepoch", "oldepoch")])
+async def test_of_first_subscribers_that_disagree_the_later_answer_ends_its_own_reader(first, second):
+    """Read while the stream began anew; which answer comes first says nothing of which is the newer."""
+    hub, _ = make_hub()
+    one, other = Reader(), Reader()
+    one.hub = other.hub = hub
+    right, wrong = hub.add(A, one), hub.add(A, other)
+    hub.learn(A, Position(5, first), right)
+    hub.release(right, Position(5, first))
+    hub.learn(A, Position(50, second), wrong)
+    assert (right.live, wrong.ended) == (True, True)
+    assert (one.ended, other.ended) == ([], [])
+    assert hub.positions() == {A: Position(5, first)}
+    hub.remove(wrong)
+    # Asked again, now that the hub has a position, the answer is the newer one.
+    again = hub.add(A, other)
+    hub.learn(A, Position(1, "newepoch"), again)
+    hub.release(again, Position(1, "newepoch"))
+    assert again.live
+    assert one.ended == ([A] if first == "oldepoch" else [])
+    assert hub.positions()[A].epoch == "newepoch"
 
 
 async def test_who_finds_out_that_a_stream_began_anew_is_given_nothing_of_the_old_one():

@@ -139,6 +139,35 @@ async def test_a_subscribe_that_fails_leaves_nothing(node):
     assert node.stats() == NOTHING
 
 
+async def test_first_subscribers_that_read_different_streams_agree_in_the_end(node, monkeypatch):
+    """The stream began anew between their questions, and the answers came in the other order."""
+    answers, read = [], node.store.state
+
+    async def state(channel, options):
+        found, gate = await read(channel, options), asyncio.Event()
+        answers.append(gate)
+        await gate.wait()
+        return found
+
+    monkeypatch.setattr(node.store, "state", state)
+    one, other = Recorder(), Recorder()
+    old = asyncio.create_task(node.subscribe(A, one, HISTORY))
+    await until(lambda: len(answers) == 1)
+    await node.store.close()
+    node.store._epoch = "another"
+    new = asyncio.create_task(node.subscribe(A, other, HISTORY))
+    await until(lambda: len(answers) == 2)
+    answers[1].set()
+    _, found, _ = await new
+    answers[0].set()
+    with pytest.raises(EngineUnavailable, match="began anew"):
+        await old
+    monkeypatch.undo()
+    _, again, _ = await node.subscribe(A, one, HISTORY)
+    assert node.hub.positions()[A] == found.position == again.position
+    assert other.ended == []
+
+
 async def test_a_layer_that_fails_does_not_hold_up_a_client_that_leaves(node, caplog, monkeypatch):
     caplog.set_level("INFO")
     _, subscription = await subscribe(node)
