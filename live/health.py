@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from live import drain
 from live.node import Node, runtime
 
 logger = logging.getLogger("live.health")
@@ -65,6 +66,9 @@ class Health:
 
     async def _is_ready(self) -> Answer:
         """Ready, or the reasons why not, one a line; starts the node of a process that had no request yet."""
+        if drain.has_left():
+            # Another node would be listed after the process is gone.
+            return 503, "draining: this node is about to stop"
         reasons = await self._reasons()
         return (503, "\n".join(reasons)) if reasons else (200, "ok")
 

@@ -421,6 +421,11 @@ async def test_what_comes_after_the_node_left_starts_no_other(server):
     await application({"type": "http", "path": "/", "method": "GET"}, None, request.send)
     assert request.events == [{"type": "http.response.start", "status": 204}]
 
+    probe = Socket()
+    await application({"type": "http", "path": "/readyz", "method": "GET"}, None, probe.send)
+    assert (probe.events[0]["status"], probe.events[1]["body"]) == (503, b"draining: this node is about to stop\n")
+    assert runtime.current_node() is None
+
     async def receive():
         return {"type": "websocket.connect"}
 
