@@ -117,6 +117,8 @@ def test_telegraf_pushes_what_the_demo_shows(compose: dict) -> None:
     (output_,) = config["outputs"]["http"]
     assert output_["data_format"] == "influx"
     assert output_["non_retryable_statuscodes"] == [400, 413, 415]
+    # Or it sends again what is still being published.
+    assert seconds(output_["timeout"]) > DEFAULTS.publish_timeout
     variables = set(re.findall(r"\$\{(\w+)\}", (DEPLOY / "telegraf.conf").read_text()))
     telegraf = compose["services"]["telegraf"]
     assert variables == set(telegraf["environment"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import http.client
 import json
 import signal
 import time
@@ -12,6 +13,7 @@ import pytest
 import websockets
 
 from tests.cluster.fronts import Envoy, HAProxyWeb, Nginx
+from tests.cluster.process import wait_until
 from tests.site import Site
 
 pytestmark = [pytest.mark.timeout(120)]
@@ -30,6 +32,7 @@ class Through(Site):
 
     def __init__(self, front, cluster):
         super().__init__(cluster.nodes.var)
+        self.front = front.name
         self.port = front.port
         self.url, self.ws_url = front.url, front.ws_url
         self.env = cluster.nodes.env
@@ -99,6 +102,47 @@ def test_a_body_far_too_large_stops_at_the_front(site, cluster):
     status, answer = refused(site, b"x" * (9 * MEBIBYTE))
     assert status == 413
     assert b'"message"' not in answer
+
+
+def test_a_body_without_a_length_has_a_limit_too(site):
+    status, answer = chunked(site, b"weather x=1\n")
+    if site.front == "haproxy":
+        assert (status, answer) == (411, b"send a Content-Length")
+        return
+    assert (status, answer) == (200, b"")
+    line = b"weather,city=Oslo temperature=21.5\n"
+    status, answer = chunked(site, *[line * 10_000] * 30)
+    assert status == 413
+    assert b'"message"' not in answer
+
+
+def chunked(site, *chunks):
+    """(status, body) of a push that does not say how long it is; a front may answer before it has read everything."""
+    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=30)
+    with contextlib.closing(connection):
+        try:
+            headers = {"Authorization": f"Token {site.token}"}
+            connection.request("POST", "/api/live/push/chunked", iter(chunks), headers, encode_chunked=True)
+            response = connection.getresponse()
+            return response.status, response.read()
+        except (BrokenPipeError, ConnectionResetError):
+            # It closed while the rest was sent; only a body that is too large is so long.
+            assert len(chunks) > 1
+            return 413, b""
+
+
+def test_pages_are_served_while_redis_is_away(site, cluster):
+    cluster.redis.stop()
+    try:
+        wait_until(lambda: all(node.readiness()[0] == 503 for node in cluster.nodes), lambda: cluster.nodes.logs)
+        # Also when the front has learned that no node is ready.
+        until = time.monotonic() + HEALTH_SECONDS
+        while time.monotonic() < until:
+            assert site.request("GET", "/accounts/login/")[0] == 200
+    finally:
+        cluster.redis.start()
+        for node in cluster.nodes:
+            node.wait_ready()
 
 
 def refused(site, body):
