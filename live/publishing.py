@@ -79,13 +79,15 @@ def draft_encoded(
     schema: bytes | None = None,
     short: bytes | None = None,
     info: bytes | None = None,
+    key: str = "",
 ) -> Draft:
     """A draft of JSON that is encoded already, with what the channel's handler keeps.
 
     With `schema`, subscribers get `short` in place of `data` while the schema is that of the publication before; the
-    store decides it in the same step in which it takes the publication. `info` says which client published.
+    store decides it in the same step in which it takes the publication. `info` says which client published, `key` is
+    the `idempotency_key` of `publish`.
     """
-    return Draft(channel, data, find_handler(channel).options, schema=schema, short=short, info=info)
+    return Draft(channel, data, find_handler(channel).options, schema=schema, short=short, info=info, key=key)
 
 
 async def publish_drafts(drafts: Sequence[Draft]) -> list[Position | None]:
@@ -104,13 +106,14 @@ async def check_publication(user: User, channel: Channel, data: Any) -> tuple[by
     return dump_json(await handler.clean(user, channel, data)), handler.options
 
 
-async def apublish_as(user: User, channel: Channel | str, data: Any) -> Position | None:
+async def apublish_as(user: User, channel: Channel | str, data: Any, *, idempotency_key: str = "") -> Position | None:
     """Publishes `data` in the name of `user`, if the channel's handler lets this user; see `check_publication`."""
     target = _as_channel(channel)
 
     async def send(node: Node) -> Publication:
         payload, options = await check_publication(user, target, data)
-        return await node.publish(target, payload, options, info=client_info(user_id(user), ""))
+        info = client_info(user_id(user), "")
+        return await node.publish(target, payload, options, info=info, key=idempotency_key)
 
     return _position(await runtime.arun(send))
 

@@ -42,6 +42,8 @@ from live.users import User, user_id
 
 MAX_BATCH = 100
 """Publications in one request."""
+MAX_KEY_LENGTH = 160
+"""Characters of an idempotency key: as many as a channel's name may have."""
 BODY_MESSAGES = 16
 """A request's body may be as large as so many of a client's largest messages."""
 
@@ -90,6 +92,7 @@ class InfoView(LiveAPIView):
 class PublishView(LiveAPIView):
     """``POST publish``: ``{"channel", "data"}``, or a list of at most `MAX_BATCH` of them (grafana-live §2.4).
 
+    With ``idempotency_key`` what is sent again is there once, where the channel keeps history; see `live.publish`.
     The answer is ``{}``, with ``offset`` and ``epoch`` where the channel keeps history, and a list of those for a list.
     Each entry of a list is checked before any is published: one that is refused refuses all. 200, 400, 401, 403, 404,
     411, 413, 415; 503 with Retry-After, which for a list says how many were published.
@@ -101,8 +104,9 @@ class PublishView(LiveAPIView):
         """Publishes."""
         body = _read_json(request._request)
         if not isinstance(body, list):
-            channel, data = _publication(body)
-            return _json(_result(run(apublish_as, _user(request), channel, data)))
+            channel, data, key = _publication(body)
+            position = run(apublish_as, _user(request), channel, data, idempotency_key=key)
+            return _json(_result(position))
         if len(body) > MAX_BATCH:
             raise ParseError(f"a list holds at most {MAX_BATCH} publications, this one {len(body)}")
         return _json([_result(position) for position in run(_publish_all, _user(request), body)])
@@ -178,8 +182,11 @@ def _read_json(request: HttpRequest) -> Any:
         raise PayloadTooLarge(f"the body is larger than {limit} bytes; publish less at once") from None
 
 
-def _publication(entry: Any) -> tuple[Channel, Any]:
-    """The channel and the data that `entry` of a request names; raises `ParseError` and `InvalidChannel`."""
+def _publication(entry: Any) -> tuple[Channel, Any, str]:
+    """The channel, the data and the idempotency key ("": none) that `entry` of a request names.
+
+    Raises `ParseError` and `InvalidChannel`.
+    """
     if not isinstance(entry, dict):
         raise ParseError('a publication is an object: {"channel": "scope/namespace/path", "data": ...}')
     name = entry.get("channel")
@@ -187,7 +194,10 @@ def _publication(entry: Any) -> tuple[Channel, Any]:
         raise ParseError("channel has to be a text" if "channel" in entry else "channel is missing")
     if "data" not in entry:
         raise ParseError("data is missing")
-    return Channel.parse(name), entry["data"]
+    key = entry.get("idempotency_key", "")
+    if "idempotency_key" in entry and not (isinstance(key, str) and 0 < len(key) <= MAX_KEY_LENGTH):
+        raise ParseError(f"idempotency_key has to be a text of 1 to {MAX_KEY_LENGTH} characters")
+    return Channel.parse(name), entry["data"], key
 
 
 async def _publish_all(user: User, entries: Sequence[Any]) -> list[Position | None]:
@@ -195,7 +205,7 @@ async def _publish_all(user: User, entries: Sequence[Any]) -> list[Position | No
     checked = []
     for number, entry in enumerate(entries, 1):
         try:
-            channel, data = _publication(entry)
+            channel, data, key = _publication(entry)
             payload, _ = await check_publication(user, channel, data)
             _check_size(channel, payload)
         except ParseError as error:
@@ -203,10 +213,12 @@ async def _publish_all(user: User, entries: Sequence[Any]) -> list[Position | No
         except LiveError as error:
             error.message = f"publication {number}: {error.message}"
             raise
-        checked.append((channel, payload))
+        checked.append((channel, payload, key))
     info = client_info(user_id(user), "")
     try:
-        return await publish_drafts([draft_encoded(channel, payload, info=info) for channel, payload in checked])
+        return await publish_drafts(
+            [draft_encoded(channel, payload, info=info, key=key) for channel, payload, key in checked]
+        )
     except EngineUnavailable as error:
         error.message = f"some of the {len(checked)} may have been published: {error.message}"
         raise

@@ -32,7 +32,7 @@ from live.frames import (
 )
 from live.frames.influx import MAX_LINES
 from live.handlers.stream import SCOPE, prepare_push, publish_prepared
-from live.node import current_node
+from live.node import Node, runtime
 
 INLINE_BYTES = 8 * 1024
 """Bodies up to here are parsed where they arrive: within half a millisecond, less than it costs to involve a thread."""
@@ -165,8 +165,10 @@ async def publish_push(push: Push) -> None:
 
 
 def _count_lines(*, accepted: int = 0, rejected: int = 0) -> None:
-    """Counts lines of pushes for the metrics; on the loop that serves."""
-    node = current_node()
-    if node is not None:
+    """Counts lines of pushes for the metrics; under WSGI on the node that only publishes."""
+
+    def count(node: Node) -> None:
         node.counters.push_lines["accepted"] += accepted
         node.counters.push_lines["rejected"] += rejected
+
+    runtime.tell(count)

@@ -98,7 +98,8 @@ async def _authenticate(request: Request) -> User:
     """The request's user; raises `NotAuthenticated` and what the authenticators raise."""
     header = get_authorization_header(request)
     known = recent_tokens.get(header)
-    if known and recent_tokens.grows_old(header) and (node := current_node()) is not None:
+    # The node first: who is told that the token grows old has to check it.
+    if known and (node := current_node()) is not None and recent_tokens.grows_old(header):
         # In time, so that a sender that comes often never waits for the database. In an empty context: the request's
         # brings a thread that ends with the request.
         again = database_sync_to_async(check_again)(header, learn_push_permission)

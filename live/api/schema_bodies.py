@@ -12,7 +12,7 @@ from drf_spectacular.settings import spectacular_settings
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
-from live.api.channels import MAX_BATCH
+from live.api.channels import MAX_BATCH, MAX_KEY_LENGTH
 from live.channel import MAX_LENGTH
 
 Schema = dict[str, Any]
@@ -135,7 +135,20 @@ INFO = json_object(
     "data",
 )
 
-PUBLICATION = json_object("Publication", {"channel": CHANNEL, "data": {"description": "Any JSON."}})
+PUBLICATION = json_object(
+    "Publication",
+    {
+        "channel": CHANNEL,
+        "data": {"description": "Any JSON."},
+        "idempotency_key": json_text(
+            "Any text, the same for each attempt: while the channel's history holds a publication with it, no other is "
+            "made.",
+            minLength=1,
+            maxLength=MAX_KEY_LENGTH,
+        ),
+    },
+    "idempotency_key",
+)
 
 RESULT = json_object(
     "Published",

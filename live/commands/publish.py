@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import secrets
 from typing import Any
 
 from live.channel import Channel
@@ -50,7 +51,9 @@ In this process (without --url) it is the server that publishes: no handler is a
             position = publish(channel, data)
             answer = {} if position is None else {"offset": position.offset, "epoch": position.epoch}
         else:
-            answer = site.post_json("publish", {"channel": str(channel), "data": data})
+            # The same in every try: where the channel keeps history, the publication is there once.
+            key = secrets.token_hex(16)
+            answer = site.post_json("publish", {"channel": str(channel), "data": data, "idempotency_key": key})
             site.close()
         if options["json"]:
             console.line(dump_json(answer).decode())

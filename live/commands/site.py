@@ -109,7 +109,7 @@ class Site:
         """
         tries = 0
         while True:
-            reason, wait = "", FIRST_PAUSE * 2**tries
+            reason, wait = "", FIRST_PAUSE * 2 ** min(tries, 10)
             try:
                 answer = self._send(method, path, body, content_type)
             except (socket.gaierror, ssl.SSLError) as error:

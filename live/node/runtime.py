@@ -215,6 +215,18 @@ def count_refused(reason: str) -> None:
         node.counters.refused[reason] += 1
 
 
+def tell(operation: Callable[[Node], None]) -> None:
+    """Runs `operation` with this process's node on the node's own loop: at once there, from another loop soon.
+
+    From another it is not waited for, but runs before whatever that loop asks of the node afterwards.
+    """
+    loop, node = _home()
+    if loop is asyncio.get_running_loop():
+        operation(node)
+    else:
+        loop.call_soon_threadsafe(operation, node)
+
+
 async def arun(operation: Callable[[Node], Awaitable[T]]) -> T:
     """Runs `operation` with this process's node, on the node's own loop, whatever loop the caller is on."""
     loop, node = _home()

@@ -216,6 +216,35 @@ def test_publications_that_are_too_large_stop_their_list(client, room, settings)
     assert published(room) == []
 
 
+# What is sent again
+
+
+def test_what_is_sent_again_with_its_key_is_there_once(client, room):
+    body = {"channel": room, "data": "a", "idempotency_key": "k" * 160}
+
+    first = publish(client, body)
+    assert first[0] == 200
+    assert publish(client, body) == first
+    # In a list too, and another key is another publication.
+    assert publish(client, [body, {**body, "idempotency_key": "2"}])[1] == [first[1], {**first[1], "offset": 2}]
+    assert published(room) == ["A", "A"]
+
+
+def test_without_history_a_key_does_nothing(client, stream_id):
+    body = {"channel": f"grafana/broadcast/{stream_id}", "data": 1, "idempotency_key": "k"}
+
+    assert publish(client, body) == publish(client, body) == (200, {})
+
+
+@pytest.mark.parametrize("key", [None, 1, "", "k" * 161, ["k"]])
+def test_keys_that_are_none(client, room, key):
+    body = {"channel": room, "data": "x", "idempotency_key": key}
+
+    refused(client, body, 400, "idempotency_key has to be a text of 1 to 160 characters")
+    refused(client, [body], 400, "publication 1: idempotency_key has to be a text of 1 to 160 characters")
+    assert published(room) == []
+
+
 # Lists
 
 

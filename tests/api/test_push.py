@@ -23,6 +23,7 @@ from live.frames import Field, Frame, Kind
 from live.handlers import find_handler
 from live.handlers.registry import unregister
 from live.handlers.stream import StreamHandler, push_frames
+from live.node import runtime
 from live.publishing import run
 from live.store import ChannelOptions
 
@@ -59,6 +60,20 @@ def test_a_push_is_published_and_answered_with_nothing(client, stream_id):
     assert (response.status_code, response.content) == (200, b"")
     assert published(f"stream/{stream_id}/cpu") == [{"schema": SCHEMA, "data": DATA}]
     assert last_value(f"stream/{stream_id}/cpu") == {"schema": SCHEMA, "data": DATA}
+
+
+def test_lines_are_counted_where_nobody_serves(client, stream_id):
+    """As under WSGI, where the node only publishes."""
+
+    async def counted(node):
+        return dict(node.counters.push_lines)
+
+    before = runtime.run(counted)
+    assert push(client, stream_id, f"{LINE}\n{LINE}").status_code == 200
+    assert push(client, stream_id, "this is none").status_code == 400
+    after = runtime.run(counted)
+    more = {result: after[result] - before.get(result, 0) for result in ("accepted", "rejected")}
+    assert more == {"accepted": 2, "rejected": 1}
 
 
 def test_the_schema_is_sent_only_when_it_changed(client, stream_id):

@@ -12,6 +12,7 @@ from live.api.authentication import recent_tokens
 from live.handlers import ChannelHandler
 from live.handlers.registry import unregister
 from live.handlers.stream import StreamHandler, has_push_permission
+from live.node import current_node
 
 from .conftest import channels_of, client_with, push
 
@@ -57,6 +58,17 @@ def test_the_handler_decides(own, user):
     assert channels_of("own-other") == []
     # Elsewhere the permission is needed.
     assert push(client, "elsewhere", LINE).status_code == 403
+
+
+def test_where_nobody_serves_no_token_waits_for_being_checked_again(client, stream_id, monkeypatch):
+    """As under WSGI: there is no node that could do it."""
+    now = 1000.0
+    monkeypatch.setattr(recent_tokens, "_clock", lambda: now)
+    assert current_node() is None
+    for _ in range(2):
+        assert push(client, stream_id, LINE).status_code == 200
+        now += recent_tokens.SECONDS * 0.8
+    assert recent_tokens._refreshing == set()
 
 
 def test_a_handler_without_the_hook_needs_the_permission(client, user, stream_id):

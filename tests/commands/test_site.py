@@ -2,12 +2,14 @@
 
 import contextlib
 import http.server
+import json
 import threading
 
 import pytest
 from django.core.management.base import CommandError
 
 from live.commands.base import Exit
+from live.commands.publish import PublishCommand
 from live.commands.site import LONGEST_PAUSE, Site
 from tests.site import free_port
 
@@ -15,9 +17,13 @@ from tests.site import free_port
 class Console:
     def __init__(self):
         self.notes = []
+        self.lines = []
 
     def note(self, text):
         self.notes.append(text)
+
+    def line(self, text):
+        self.lines.append(text)
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -115,6 +121,29 @@ def test_but_not_for_ever():
         code, text = failure(lambda: site.get("list"))
     assert (code, text) == (Exit.UNAVAILABLE, f"{server.url} answers 503: engine")
     assert pauses == [LONGEST_PAUSE] * 2
+
+
+def test_a_site_that_stays_away_for_days_is_asked_every_half_minute():
+    pauses = []
+    site = Site(f"http://127.0.0.1:{free_port()}", Console(), retries=1100, pause=pauses.append)
+
+    assert failure(lambda: site.get("list"))[0] == Exit.UNAVAILABLE
+    assert (len(pauses), pauses[-1]) == (1100, LONGEST_PAUSE)
+
+
+def test_a_publication_that_is_sent_again_has_the_same_key_and_another_has_another():
+    away = (503, b"", {"Retry-After": "0"})
+    console = Console()
+    with serve(away, away, OK, OK) as (server, *_):
+        options = {"url": server.url, "token": "t", "retries": 5, "json": False, "channel": "a/b/c", "data": "1"}
+        PublishCommand().run(options, console)
+        PublishCommand().run(options, console)
+    bodies = [json.loads(body) for *_, body in server.requests]
+    keys = [body.pop("idempotency_key") for body in bodies]
+    assert bodies == [{"channel": "a/b/c", "data": 1}] * 4
+    assert keys[0] == keys[1] == keys[2] != keys[3]
+    assert len(keys[0]) == 32
+    assert console.lines == ["published to a/b/c"] * 2
 
 
 def test_nobody_there():
