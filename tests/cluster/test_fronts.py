@@ -105,15 +105,26 @@ def test_a_body_far_too_large_stops_at_the_front(site, cluster):
 
 
 def test_a_body_without_a_length_has_a_limit_too(site):
-    status, answer = chunked(site, b"weather x=1\n")
     if site.front == "haproxy":
-        assert (status, answer) == (411, b"send a Content-Length")
+        assert chunked_head(site) == (411, b"send a Content-Length")
         return
-    assert (status, answer) == (200, b"")
+    assert chunked(site, b"weather x=1\n") == (200, b"")
     line = b"weather,city=Oslo temperature=21.5\n"
     status, answer = chunked(site, *[line * 10_000] * 30)
     assert status == 413
     assert b'"message"' not in answer
+
+
+def chunked_head(site):
+    """(status, body) of such a push of which nothing but the head is sent; for a front that goes by that."""
+    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=30)
+    with contextlib.closing(connection):
+        connection.putrequest("POST", "/api/live/push/chunked")
+        connection.putheader("Authorization", f"Token {site.token}")
+        connection.putheader("Transfer-Encoding", "chunked")
+        connection.endheaders()
+        response = connection.getresponse()
+        return response.status, response.read()
 
 
 def chunked(site, *chunks):
