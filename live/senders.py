@@ -11,7 +11,7 @@ def senders_of(model: type[models.Model]) -> list[type[models.Model]]:
     return [model, *(each for each in apps.get_models() if issubclass(each, model) and each is not model)]
 
 
-def told_apart(model: type[models.Model]) -> list[type[models.Model]]:
-    """The models that `model` inherits rows from: when one of its is deleted, that is signalled in their names too."""
+def parents_of(model: type[models.Model]) -> list[type[models.Model]]:
+    """The models whose rows `model` extends: when it is deleted, Django signals that in their names too."""
     meta = model._meta
     return [parent for parent in meta.get_parent_list() if parent is not meta.concrete_model]

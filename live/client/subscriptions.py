@@ -226,10 +226,10 @@ class Subscriptions:
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and mistakes.being_cancelled():
                 raise
-            answered = isinstance(error, LiveError) and error.is_answer
-            if answered and not getattr(error, "temporary", False):
-                return DENIED
-            if not answered and not isinstance(error, DatabaseFailure):
+            if isinstance(error, LiveError) and error.is_answer:
+                if not error.temporary:
+                    return DENIED
+            elif not isinstance(error, DatabaseFailure):
                 mistakes.report(self._client, "recheck", channel, error)
                 return FAILED
             logger.warning(

@@ -27,7 +27,7 @@ from live.handlers.base import ChannelHandler
 from live.logs import about
 from live.protocol import dump_json
 from live.publishing import apublish, publish
-from live.senders import senders_of, told_apart
+from live.senders import parents_of, senders_of
 from live.signals import dashboard_changed
 from live.users import User
 
@@ -146,7 +146,7 @@ def _saved(sender: type[models.Model], instance: models.Model, using: str, raw: 
 def _deleted(sender: type[models.Model], instance: models.Model, using: str, **kwargs: Any) -> None:
     found = _dashboards(sender, instance, using)
     # What a child inherits goes with its parent's row: that is told in the parent's name, or the row stays.
-    for parent in told_apart(sender):
+    for parent in parents_of(sender):
         for watched in _watched_by(parent):
             found = {uid: each for uid, each in found.items() if uid != _read_uid(instance, watched, using)}
     for uid, watched in found.items():

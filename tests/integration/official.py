@@ -1,6 +1,7 @@
 """The official clients, unmodified, behind one face: each keeps a log of what it reports."""
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 
@@ -15,6 +16,24 @@ from centrifuge import (
 
 from project.bootstrap.npm import node_env
 from tests.site import ROOT
+
+
+@contextlib.asynccontextmanager
+async def starter(kind):
+    """A coroutine function that starts clients of that `kind`, which are stopped in the end."""
+    clients = []
+
+    async def start(url, channel, **options):
+        client = kind(url, channel, **options)
+        clients.append(client)
+        await client.start()
+        return client
+
+    try:
+        yield start
+    finally:
+        for client in clients:
+            await client.stop()
 
 
 class Log:

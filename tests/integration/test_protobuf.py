@@ -15,7 +15,7 @@ from live.protocol.protobuf import read_delimited
 from tests.integration.cable import Cable
 from tests.integration.handlers import ROOMS
 from tests.integration.held import HANDLERS, stats_of
-from tests.integration.official import NodeProtobufClient, PythonProtobufClient
+from tests.integration.official import NodeProtobufClient, PythonProtobufClient, starter
 from tests.integration.test_fast_outbox import UvicornSite
 
 SUBPROTOCOL = "centrifuge-protobuf"
@@ -36,17 +36,8 @@ def rooms(make_site):
 @pytest.fixture(params=[PythonProtobufClient, NodeProtobufClient], ids=["python", "javascript"])
 async def make_client(request):
     """Starts official clients; all are stopped in the end."""
-    clients = []
-
-    async def make(url, channel, **options):
-        client = request.param(url, channel, **options)
-        clients.append(client)
-        await client.start()
-        return client
-
-    yield make
-    for client in clients:
-        await client.stop()
+    async with starter(request.param) as start:
+        yield start
 
 
 @pytest.fixture

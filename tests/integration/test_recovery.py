@@ -7,7 +7,7 @@ import pytest
 
 from tests.integration.cable import Cable
 from tests.integration.handlers import ROOMS
-from tests.integration.official import NodeClient, PythonClient
+from tests.integration.official import NodeClient, PythonClient, starter
 
 
 @pytest.fixture
@@ -97,19 +97,15 @@ async def test_streams_are_recovered_with_their_short_frames(site):
 
 @pytest.fixture(params=[PythonClient, NodeClient], ids=["python", "javascript"])
 async def make_client(request):
-    """Starts official clients; all are stopped in the end."""
-    clients = []
+    """Starts official clients that are subscribed; all are stopped in the end."""
+    async with starter(request.param) as start:
 
-    async def make(url, channel, **options):
-        client = request.param(url, channel, **options)
-        clients.append(client)
-        await client.start()
-        await client.log.wait("subscribed")
-        return client
+        async def make(url, channel, **options):
+            client = await start(url, channel, **options)
+            await client.log.wait("subscribed")
+            return client
 
-    yield make
-    for client in clients:
-        await client.stop()
+        yield make
 
 
 async def test_a_cut_connection_gets_exactly_what_was_missed(room_site, say, make_client, channel):

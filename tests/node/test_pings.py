@@ -101,9 +101,8 @@ async def test_no_interval_no_pings():
     await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize("seconds", [24.74, 24.75, 24.76, 24.9, 24.999])
-async def test_a_timeout_of_nearly_the_interval_ends_right_before_the_next_ping(monkeypatch, seconds):
-    """A tick later, the pong that is asked for would be that of the next ping."""
+def pinged(monkeypatch, seconds):
+    """A wheel that a test turns, whose pongs are due after so many seconds, and its client, that was just pinged."""
     monkeypatch.setattr(pings_module.random, "randrange", lambda low, high: low)
     wheel = Pings(interval=25, timeout=seconds)
     monkeypatch.setattr(wheel, "_wait", lambda: None)
@@ -112,6 +111,13 @@ async def test_a_timeout_of_nearly_the_interval_ends_right_before_the_next_ping(
     turn(wheel, SLOTS // 2)
     assert client.log[-1] == "ping"
     client.log.clear()
+    return wheel, client
+
+
+@pytest.mark.parametrize("seconds", [24.74, 24.75, 24.76, 24.9, 24.999])
+async def test_a_timeout_of_nearly_the_interval_ends_right_before_the_next_ping(monkeypatch, seconds):
+    """A tick later, the pong that is asked for would be that of the next ping."""
+    wheel, client = pinged(monkeypatch, seconds)
     turn(wheel, SLOTS - 1)
     assert client.log == []
     turn(wheel, 1)
@@ -120,13 +126,7 @@ async def test_a_timeout_of_nearly_the_interval_ends_right_before_the_next_ping(
 
 @pytest.mark.parametrize("seconds", [0.01, 0.25, 0.26, 10, 24.5])
 async def test_nobody_has_less_than_the_whole_time_nor_two_ticks_more(monkeypatch, seconds):
-    monkeypatch.setattr(pings_module.random, "randrange", lambda low, high: low)
-    wheel = Pings(interval=25, timeout=seconds)
-    monkeypatch.setattr(wheel, "_wait", lambda: None)
-    client = Client()
-    wheel.add(client)
-    turn(wheel, SLOTS // 2)
-    client.log.clear()
+    wheel, client = pinged(monkeypatch, seconds)
     ticks = 0
     while "pong?" not in client.log:
         turn(wheel, 1)
